@@ -1,0 +1,295 @@
+"""The only configuration schema: what can be set, what it means, what is refused.
+
+`Config()` is the paper's setting for its three medium-scale data sets (Experimental
+Settings): 256 LSTM units per direction, one fully connected layer of 256, dropout 0.5,
+Adam with rate 0.001, batches of 40, 50 epochs, early stopping.  Everything beyond the
+paper is off there.  The experiments in launch/configs change single fields.
+
+Fields are read from a Python file (`load_file`), from JSON (`from_dict`) or from flags
+(`axml_jax.flags`); whoever reads calls `validate`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib.util
+import pathlib
+import types
+import typing
+from typing import Any
+
+from axml_jax.errors import ConfigError, InputError
+
+# jax.nn and the loss need no more; a larger table or batch is a slip of the keyboard.
+_MANY = 2**31 - 1
+
+
+def _field(default: Any, text: str, *, choices: tuple[str, ...] = ()) -> Any:
+    return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
+
+
+@dataclasses.dataclass
+class DataConfig:
+    """Which documents are read and how they become batches."""
+
+    max_tokens: int = _field(500, "tokens kept of a document; the rest is cut off")
+    batch_size: int = _field(40, "documents of a training step, over all devices together")
+    valid_fraction: float = _field(
+        0.1,
+        "share of the training documents drawn by seed for validation where the store has "
+        "no split 'valid'; 0 trains on everything, without early stopping",
+    )
+    train_documents: int = _field(
+        0, "train on this many documents only, drawn by seed; 0 means all"
+    )
+    length_buckets: int = _field(
+        1, "number of different padded lengths; each is compiled once; 1 pads all to one length"
+    )
+    pool_batches: int = _field(
+        1,
+        "batches are cut from windows of this many batches sorted by length, and then "
+        "shuffled; 1 is the plain random order",
+    )
+
+
+@dataclasses.dataclass
+class ModelConfig:
+    """AttentionXML's layers, eqs. (1) to (5)."""
+
+    hidden: int = _field(256, "LSTM units per direction (n in the paper)")
+    fully_connected: tuple[int, ...] = _field(
+        (256,), "widths of the one or two fully connected layers (b), such as 512,256"
+    )
+    dropout: float = _field(0.5, "dropout rate on the BiLSTM's output")
+    embedding_dropout: float = _field(0.0, "dropout rate on the word representations")
+    word_vectors: str = _field(
+        "store",
+        "where word representations start: the vectors in the store, or random ones",
+        choices=("store", "random"),
+    )
+    word_width: int = _field(
+        300, "width of the word representation (d); with vectors from the store, theirs"
+    )
+    train_words: bool = _field(True, "train the word representations too")
+    query_init: str = _field(
+        "xavier",
+        "where label queries start: Xavier-uniform noise, or the normalised mean encoder "
+        "state of each label's documents",
+        choices=("xavier", "label_state"),
+    )
+    attention: str = _field(
+        "auto",
+        "implementation of the label attention; auto takes what the device runs best",
+        choices=("auto", "reference", "chunked", "pallas"),
+    )
+
+
+@dataclasses.dataclass
+class TrainConfig:
+    """Optimisation, eq. (6), and when to stop."""
+
+    epochs: int = _field(50, "passes over the training documents, at most")
+    learning_rate: float = _field(0.001, "Adam's rate, at its peak")
+    warmup_steps: int = _field(0, "steps over which the rate rises linearly from 0; 0 is off")
+    decay: str = _field(
+        "none",
+        "how the rate falls from its peak to 0 over the planned steps",
+        choices=("none", "linear", "cosine"),
+    )
+    clip_norm: float = _field(0.0, "gradients are scaled to at most this global norm; 0 is off")
+    average_steps: int = _field(
+        0, "use the running mean of the weights over about this many last steps; 0 is off"
+    )
+    patience: int = _field(
+        5, "stop after this many evaluations without a better validation nDCG@5; 0 never stops"
+    )
+    evaluations_per_epoch: int = _field(1, "validations per epoch, evenly spaced")
+    log_steps: int = _field(50, "steps between two lines in the metrics file")
+    checkpoint_steps: int = _field(
+        500, "steps between two checkpoints of the whole state (one is made at each validation too)"
+    )
+
+
+@dataclasses.dataclass
+class Config:
+    """One experiment."""
+
+    seed: int = _field(0, "decides initial values, order, dropout and the drawn validation part")
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+
+    def validate(self) -> Config:
+        """Returns self; raises ConfigError naming the first field that cannot be."""
+        data, model, train = self.data, self.model, self.train
+        for name, value, low, high in (
+            ("seed", self.seed, 0, _MANY),
+            ("data.max_tokens", data.max_tokens, 1, _MANY),
+            ("data.batch_size", data.batch_size, 1, _MANY),
+            ("data.train_documents", data.train_documents, 0, _MANY),
+            ("data.length_buckets", data.length_buckets, 1, 64),
+            ("data.pool_batches", data.pool_batches, 1, _MANY),
+            ("model.hidden", model.hidden, 1, _MANY),
+            ("model.word_width", model.word_width, 1, _MANY),
+            ("train.epochs", train.epochs, 1, _MANY),
+            ("train.warmup_steps", train.warmup_steps, 0, _MANY),
+            ("train.average_steps", train.average_steps, 0, _MANY),
+            ("train.patience", train.patience, 0, _MANY),
+            ("train.evaluations_per_epoch", train.evaluations_per_epoch, 1, _MANY),
+            ("train.log_steps", train.log_steps, 1, _MANY),
+            ("train.checkpoint_steps", train.checkpoint_steps, 1, _MANY),
+        ):
+            if not low <= value <= high:
+                raise ConfigError(f"config.{name} is {value}; it must be from {low} to {high}.")
+        for name, rate in (
+            ("data.valid_fraction", data.valid_fraction),
+            ("model.dropout", model.dropout),
+            ("model.embedding_dropout", model.embedding_dropout),
+        ):
+            if not 0.0 <= rate < 1.0:
+                raise ConfigError(f"config.{name} is {rate}; it must be at least 0 and below 1.")
+        for name, rate in (
+            ("train.learning_rate", train.learning_rate),
+            ("train.clip_norm", train.clip_norm),
+        ):
+            # A negated comparison refuses NaN too.
+            if not 0.0 <= rate < float("inf") or (name.endswith("rate") and rate == 0):
+                raise ConfigError(f"config.{name} is {rate}; it must be a positive number.")
+        widths = model.fully_connected
+        if len(widths) not in (1, 2) or any(width < 1 for width in widths):
+            raise ConfigError(
+                f"config.model.fully_connected is {tuple(widths)}; the model has one or two "
+                "fully connected layers, each of at least one unit, such as 256 or 512,256."
+            )
+        for prefix, section in (("model", model), ("train", train)):
+            for field in dataclasses.fields(section):
+                choices = field.metadata["choices"]
+                value = getattr(section, field.name)
+                if choices and value not in choices:
+                    raise ConfigError(
+                        f"config.{prefix}.{field.name} is {value!r}; it must be one of "
+                        f"{', '.join(choices)}.{_nearest(str(value), choices)}"
+                    )
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """The configuration as nested dictionaries that JSON can hold."""
+        return dataclasses.asdict(self)
+
+
+def from_dict(values: dict[str, Any]) -> Config:
+    """Builds a Config; fields left out keep their defaults.
+
+    Raises:
+      ConfigError: an unknown field (the nearest one is named) or a value of another type.
+    """
+    config = Config()
+    for name, value in values.items():
+        if isinstance(value, dict):
+            for inner, inner_value in value.items():
+                set_field(config, f"{name}.{inner}", inner_value)
+        else:
+            set_field(config, name, value)
+    return config.validate()
+
+
+def fields() -> dict[str, tuple[Any, Any, str, tuple[str, ...]]]:
+    """Every settable field: dotted name -> (type, default, help, choices)."""
+    found: dict[str, tuple[Any, Any, str, tuple[str, ...]]] = {}
+
+    def visit(section: Any, prefix: str) -> None:
+        kinds = typing.get_type_hints(type(section))
+        for field in dataclasses.fields(section):
+            value = getattr(section, field.name)
+            if dataclasses.is_dataclass(value):
+                visit(value, f"{prefix}{field.name}.")
+            else:
+                found[prefix + field.name] = (
+                    kinds[field.name],
+                    value,
+                    field.metadata["help"],
+                    field.metadata["choices"],
+                )
+
+    visit(Config(), "")
+    return found
+
+
+def set_field(config: Config, name: str, value: Any) -> None:
+    """Sets the field of dotted `name`; a string is read as the field's type.
+
+    Raises:
+      ConfigError: no such field, or a value that the field's type cannot take.
+    """
+    known = fields()
+    if name not in known:
+        raise ConfigError(f"There is no config.{name}.{_nearest(name, tuple(known))}")
+    section: Any = config
+    *path, last = name.split(".")
+    for part in path:
+        section = getattr(section, part)
+    setattr(section, last, _convert(name, value, known[name][0]))
+
+
+def load_file(path: str | pathlib.Path) -> Config:
+    """Runs a configuration file and returns what its get_config() gives.
+
+    Raises:
+      InputError: the file is missing, fails, or has no get_config() -> Config.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        siblings = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
+        raise InputError(
+            "no such configuration file." + _nearest(path.name, tuple(siblings)), file=path
+        )
+    spec = importlib.util.spec_from_file_location(f"axml_jax_config_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise InputError("a configuration is a Python file, NAME.py.", file=path)
+    module: types.ModuleType = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        config = module.get_config()
+    except Exception as error:
+        raise InputError(
+            f"the configuration failed: {type(error).__name__}: {error}", file=path
+        ) from error
+    if not isinstance(config, Config):
+        raise InputError(
+            f"get_config() must return an axml_jax.config.Config; it returned {type(config)}.",
+            file=path,
+        )
+    return config
+
+
+def _convert(name: str, value: Any, kind: Any) -> Any:
+    wanted = getattr(kind, "__name__", str(kind))
+    try:
+        if kind is bool:
+            if isinstance(value, str):
+                return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
+            if isinstance(value, bool):
+                return value
+        elif kind is int:
+            if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+                return int(value)
+        elif kind is float:
+            if isinstance(value, str | int | float) and not isinstance(value, bool):
+                return float(value)
+        elif kind is str:
+            if isinstance(value, str):
+                return value
+        else:
+            wanted = "whole numbers separated by commas"
+            if isinstance(value, str):
+                return tuple(int(part) for part in value.strip("()[] ").split(",") if part.strip())
+            return tuple(int(part) for part in value)
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise ConfigError(f"config.{name} takes {wanted}; {value!r} came.")
+
+
+def _nearest(name: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" Did you mean {close[0]}?" if close else ""

@@ -1,0 +1,227 @@
+"""From documents to arrays of ids on disk, in one pass over the text.
+
+The vocabulary is only known when all of the split `train` was seen.  Until then words get provisional
+ids in order of appearance; afterwards the ids on disk are replaced.  Labels of all splits are kept in
+memory (4 bytes each) until all their names are known.  Knows nothing about vectors or models.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from axml_jax.data.corpus import Document
+from axml_jax.data.text import UNK, Vocabulary, tokenize
+from axml_jax.errors import InputError
+from axml_jax.progress import progress
+
+_BLOCK = 1 << 22  # elements replaced or sorted at a time
+
+
+class Encoded(NamedTuple):
+    """What `encode_splits` found out.
+
+    Attributes:
+      vocabulary: The words of the split `train`.
+      label_names: Those of the split `train` by name, then the others by name.
+      num_train_labels: How many of them occur in the split `train`.
+      splits: Counts for each split, fit for JSON.
+      ids: Document ids of those splits that have any.
+    """
+
+    vocabulary: Vocabulary
+    label_names: list[str]
+    num_train_labels: int
+    splits: dict[str, dict[str, Any]]
+    ids: dict[str, list[str]]
+
+
+class ArrayWriter:
+    """Writes a one-dimensional .npy file piece by piece, its length unknown until the end."""
+
+    def __init__(self, path: Path, dtype: type) -> None:
+        self._dtype = np.dtype(dtype)
+        self._file = path.open("wb", buffering=1 << 20)
+        self.length = 0
+        self._write_header()
+        self._begin = self._file.tell()
+
+    def write(self, values: np.ndarray) -> None:
+        """Appends `values`."""
+        self._file.write(values.astype(self._dtype, copy=False).data)
+        self.length += len(values)
+
+    def __enter__(self) -> ArrayWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._file:
+            if kind is None:
+                self._file.seek(0)
+                self._write_header()  # NumPy leaves room in it for the first dimension to grow
+                assert self._file.tell() == self._begin
+
+    def _write_header(self) -> None:
+        header = {"descr": self._dtype.str, "fortran_order": False, "shape": (self.length,)}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+
+class _Ids(dict[str, int]):
+    """Gives every new key the next number."""
+
+    def __init__(self, first: int = 0) -> None:
+        self.first = first
+
+    def __missing__(self, key: str) -> int:
+        self[key] = number = len(self) + self.first
+        return number
+
+
+class _SplitEncoder:
+    """Writes tokens and offsets of one split and gathers its labels and counts."""
+
+    def __init__(self, folder: Path, name: str, label_ids: _Ids) -> None:
+        self.folder = folder / name
+        self.folder.mkdir()
+        self.name = name
+        self._label_ids = label_ids
+        self.labels = array("i")
+        self.label_ends = array("q", [0])
+        self.ids: list[str] = []
+        self.truncated = self.empty = self.unknown = self.tokens = 0
+
+    def documents(self, documents: Iterable[Document], max_tokens: int, encode: Any) -> None:
+        """Reads all documents; `encode` turns words into ids."""
+        total = len(documents) if hasattr(documents, "__len__") else None
+        ends = array("q", [0])
+        with ArrayWriter(self.folder / "tokens.npy", np.int32) as tokens:
+            for document in progress(documents, f"reading {self.name}", total):
+                words = tokenize(document.text)
+                if max_tokens and len(words) > max_tokens:
+                    del words[max_tokens:]
+                    self.truncated += 1
+                self.empty += not words
+                tokens.write(encode(words))
+                ends.append(tokens.length)
+                self.labels.extend([self._label_ids[name] for name in dict.fromkeys(document.labels)])
+                self.label_ends.append(len(self.labels))
+                self.ids.append(document.id)
+            self.tokens = tokens.length
+        np.save(self.folder / "offsets.npy", np.frombuffer(ends, np.int64), allow_pickle=False)
+        if len(ends) == 1:
+            raise InputError(f"the split {self.name!r} has no documents")
+
+    def replace_tokens(self, final: np.ndarray) -> None:
+        """Replaces each id `i` on disk by `final[i]`."""
+        tokens = np.load(self.folder / "tokens.npy", mmap_mode="r+", allow_pickle=False)
+        for begin in range(0, len(tokens), _BLOCK):
+            tokens[begin : begin + _BLOCK] = final[tokens[begin : begin + _BLOCK]]
+        tokens.flush()
+
+    def write_labels(self, final: np.ndarray) -> None:
+        """Writes the labels under their final ids, ascending within each document."""
+        ends = np.frombuffer(self.label_ends, np.int64)
+        labels = final[np.frombuffer(self.labels, np.int32)]
+        owner = np.repeat(np.arange(len(ends) - 1), np.diff(ends))
+        order = np.lexsort((labels, owner))
+        np.save(self.folder / "label_ids.npy", labels[order], allow_pickle=False)
+        np.save(self.folder / "label_offsets.npy", ends, allow_pickle=False)
+
+    def summary(self, num_train_labels: int) -> dict[str, Any]:
+        """Counts of what was read and written, fit for JSON."""
+        ends = np.frombuffer(self.label_ends, np.int64)
+        tokens = np.load(self.folder / "tokens.npy", mmap_mode="r", allow_pickle=False)
+        labels = np.load(self.folder / "label_ids.npy", allow_pickle=False)
+        distinct = np.unique(labels)
+        return {
+            "documents": len(ends) - 1,
+            "tokens": self.tokens,
+            "truncated_documents": self.truncated,
+            "empty_documents": self.empty,
+            "unknown_tokens": int(np.count_nonzero(tokens == UNK)) - self.empty,
+            "labels": len(labels),
+            "distinct_labels": len(distinct),
+            "labels_unseen_in_train": int(np.count_nonzero(distinct >= num_train_labels)),
+            "entries_unseen_in_train": int(np.count_nonzero(labels >= num_train_labels)),
+            "documents_without_labels": int(np.count_nonzero(np.diff(ends) == 0)),
+            "ids": any(self.ids),
+        }
+
+
+def encode_splits(
+    folder: Path,
+    splits: Mapping[str, Iterable[Document]],
+    train: str,
+    vocabulary_size: int,
+    min_documents: int,
+    max_tokens: int,
+) -> Encoded:
+    """Writes tokens, labels and their offsets of every split below `folder`.
+
+    Args:
+      folder: An empty folder.
+      splits: Documents by split; each iterable is read once.
+      train: The split that the vocabulary comes from.
+      vocabulary_size: The most words kept, PAD and UNK among them.
+      min_documents: Words in fewer documents of `train` are left out.
+      max_tokens: Words kept of a document; 0 keeps all.
+
+    Returns:
+      The vocabulary, the label names and the counts.
+
+    Raises:
+      InputError: A split without documents, or `train` without labels or without a word to keep.
+    """
+    label_ids = _Ids()
+    words = _Ids(first=UNK + 1)
+    in_documents: Counter[str] = Counter()
+
+    def encode_train(document: list[str]) -> np.ndarray:
+        in_documents.update(set(document))
+        return np.array([words[word] for word in document] or [UNK], np.int32)
+
+    encoder = _SplitEncoder(folder, train, label_ids)
+    encoder.documents(splits[train], max_tokens, encode_train)
+    num_train_labels = len(label_ids)
+    if not num_train_labels:
+        raise InputError(f"no document of the split {train!r} has a label: nothing can be learned")
+    vocabulary = Vocabulary.from_counts(in_documents, vocabulary_size, min_documents)
+    if len(vocabulary) == UNK + 1:
+        raise InputError(
+            f"no word of the split {train!r} occurs in {min_documents} documents or more: "
+            "nothing is left to learn from"
+        )
+    final = np.full(len(words) + UNK + 1, UNK, np.int32)
+    for number, word in enumerate(vocabulary.words[UNK + 1 :], start=UNK + 1):
+        final[words[word]] = number
+    encoder.replace_tokens(final)
+    words.clear()
+    in_documents.clear()
+
+    encoders = [encoder]
+    for name in splits:
+        if name != train:
+            encoder = _SplitEncoder(folder, name, label_ids)
+            encoder.documents(splits[name], max_tokens, vocabulary.encode_words)
+            encoders.append(encoder)
+
+    names = list(label_ids)
+    label_names = sorted(names[:num_train_labels]) + sorted(names[num_train_labels:])
+    final = np.empty(len(names), np.int32)
+    final[[label_ids[name] for name in label_names]] = np.arange(len(names))
+    for encoder in encoders:
+        encoder.write_labels(final)
+    summaries = {encoder.name: encoder.summary(num_train_labels) for encoder in encoders}
+    ids = {encoder.name: encoder.ids for encoder in encoders if any(encoder.ids)}
+    return Encoded(vocabulary, label_names, num_train_labels, summaries, ids)

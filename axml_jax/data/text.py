@@ -1,0 +1,168 @@
+"""From text to words to word ids.  Knows nothing about files of documents, labels or vectors.
+
+The tokenizer, in full:
+
+1. The text is lower-cased (`str.lower`) and brought to Unicode's composed form (NFC), so that an
+   accented letter is the same however it was typed.  Soft hyphens vanish, and the dot that
+   lower-casing leaves above a Turkish capital I goes too.
+2. A word is a longest run of letters, digits and the combining marks (and zero-width joiners) among
+   them: the vowel signs of Hindi stay inside their word.  It begins with a letter or a digit.
+3. Everything else separates words and is dropped: white space, punctuation, symbols, and the
+   underscore too.  `don't` is `don`, `t`; `snake_case` is `snake`, `case`; `3.5%` is `3`, `5`.
+4. Chinese characters and hiragana, written without spaces, are each a word of their own.  Thai and
+   other scripts without spaces are not segmented: a run of their letters is one word.
+
+What counts as a letter follows the Unicode tables of the running Python.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import re
+import sys
+import unicodedata
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int32
+
+from axml_jax.errors import InputError
+
+PAD = 0
+UNK = 1
+PAD_WORD = "<pad>"
+UNK_WORD = "<unk>"
+
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+_IDEOGRAPHS = "\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_JOINERS = "\u200c\u200d"
+_SOFT_HYPHEN = "\u00ad"
+_DOTTED_I = "i\u0307"
+
+
+@functools.cache
+def _unicode_word() -> re.Pattern[str]:
+    """The pattern for text beyond ASCII; built on first use, for Python's `\\w` knows no marks."""
+    points = (p for p in range(0x300, sys.maxunicode + 1) if _is_mark(chr(p)))
+    runs = itertools.groupby(enumerate(points), key=lambda pair: pair[1] - pair[0])
+    bounds = [[point for _, point in run] for _, run in runs]
+    marks = "".join(f"{chr(run[0])}-{chr(run[-1])}" for run in bounds) + _JOINERS
+    letter = rf"[^\W_{_IDEOGRAPHS}]"
+    # Some marks (circled digits' enclosures aside) are alphanumeric to `\w` already; no harm done.
+    return re.compile(rf"{letter}+(?:[{marks}]+{letter}*)*|[{_IDEOGRAPHS}][{marks}]*")
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] == "M"
+
+
+def tokenize(text: str) -> list[str]:
+    """Splits `text` into lower-case words as the module's docstring says.
+
+    Args:
+      text: Any text.
+
+    Returns:
+      The words in order; an empty list where there is neither letter nor digit.
+    """
+    text = text.lower()
+    if text.isascii():
+        return _ASCII_WORD.findall(text)
+    text = unicodedata.normalize("NFC", text.replace(_SOFT_HYPHEN, "")).replace(_DOTTED_I, "i")
+    return _unicode_word().findall(text)
+
+
+class Vocabulary:
+    """The words a model knows; a word's id is its place in the list.
+
+    Args:
+      words: The list, with `<pad>` at 0 (PAD) and `<unk>` at 1 (UNK), each word once.
+
+    Raises:
+      ValueError: The list begins otherwise or holds a word twice.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = list(words)
+        self._ids = {word: i for i, word in enumerate(self.words)}
+        if self.words[:2] != [PAD_WORD, UNK_WORD]:
+            raise ValueError(f"a vocabulary begins with {PAD_WORD}, {UNK_WORD}: {self.words[:2]}")
+        if len(self._ids) != len(self.words):
+            twice = next(word for i, word in enumerate(self.words) if self._ids[word] != i)
+            raise ValueError(f"the word {twice!r} stands twice in the vocabulary")
+
+    @classmethod
+    def from_counts(
+        cls, document_counts: Mapping[str, int], max_size: int = 500_000, min_documents: int = 1
+    ) -> Vocabulary:
+        """The words found in most documents first, ties in alphabetical (code point) order.
+
+        Args:
+          document_counts: For each word the number of documents it occurs in.
+          max_size: The most words kept, PAD and UNK among them.
+          min_documents: Words of fewer documents are left out.
+
+        Raises:
+          ValueError: `max_size` leaves no room for a word, or `min_documents` is below 1.
+        """
+        if max_size < 3:
+            raise ValueError(f"vocabulary size {max_size}: at least 3 (PAD, UNK and one word)")
+        if min_documents < 1:
+            raise ValueError(f"min_documents is {min_documents}: it must be at least 1")
+        kept = [item for item in document_counts.items() if item[1] >= min_documents]
+        kept.sort(key=lambda item: (-item[1], item[0]))
+        return cls([PAD_WORD, UNK_WORD, *(word for word, _ in kept[: max_size - 2])])
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._ids
+
+    def id(self, word: str) -> int:
+        """The id of `word`, UNK for one that is not known."""
+        return self._ids.get(word, UNK)
+
+    def encode_words(self, words: Sequence[str]) -> Int32[np.ndarray, " T"]:
+        """Ids of words already split; no word at all is one UNK."""
+        get = self._ids.get
+        return np.array([get(word, UNK) for word in words] or [UNK], np.int32)
+
+    def encode(self, text: str, max_tokens: int = 0) -> Int32[np.ndarray, " T"]:
+        """Ids of the words of `text`.
+
+        Args:
+          text: Any text.
+          max_tokens: Words after the first so many are left out; 0 keeps all.
+
+        Returns:
+          The ids, UNK for words that are not known; an empty document is one UNK.
+        """
+        words = tokenize(text)
+        return self.encode_words(words[:max_tokens] if max_tokens else words)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the words as a JSON list, one word a line."""
+        body = ",\n".join(json.dumps(word, ensure_ascii=False) for word in self.words)
+        Path(path).write_text(f"[\n{body}\n]\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Vocabulary:
+        """Reads what `save` wrote.
+
+        Raises:
+          InputError: The file is missing or is no such list.
+        """
+        try:
+            words = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"the vocabulary cannot be read: {error}", file=path) from error
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise InputError("expected a JSON list of words", file=path)
+        try:
+            return cls(words)
+        except ValueError as error:
+            raise InputError(str(error), file=path) from error

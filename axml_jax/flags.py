@@ -1,0 +1,72 @@
+"""absl flags shared by the scripts in launch/: --config FILE and --config.FIELD=VALUE.
+
+Each field of the schema is a flag of its own, so that `--help` lists it with its
+default, and absl refuses an unknown one and names the nearest.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags, logging
+
+from axml_jax import config as config_lib
+from axml_jax.errors import ConfigError, InputError
+
+
+def define_config(default: str | None = None) -> None:
+    """Defines --config and one --config.FIELD flag per field of `Config`."""
+    flags.DEFINE_string(
+        "config",
+        default,
+        "A configuration file, such as launch/configs/tiny.py.  Without one, the paper's "
+        "setting for medium-scale data sets.",
+    )
+    for name, (kind, value, text, choices) in config_lib.fields().items():
+        shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+        help_text = f"{text} (paper's setting: {shown})"
+        flag = f"config.{name}"
+        if choices:
+            flags.DEFINE_enum(flag, None, list(choices), help_text)
+        elif kind is bool:
+            flags.DEFINE_boolean(flag, None, help_text)
+        elif kind is int:
+            flags.DEFINE_integer(flag, None, help_text)
+        elif kind is float:
+            flags.DEFINE_float(flag, None, help_text)
+        else:
+            flags.DEFINE_string(flag, None, help_text)
+
+
+def read_config() -> config_lib.Config:
+    """The configuration that the command line asks for, validated."""
+    values = flags.FLAGS
+    config = config_lib.load_file(values.config) if values.config else config_lib.Config()
+    for name in config_lib.fields():
+        value = values[f"config.{name}"].value
+        if value is not None:
+            config_lib.set_field(config, name, value)
+    return config.validate()
+
+
+def run(main: Callable[[Sequence[str]], None]) -> None:
+    """Runs a script's main; bad input ends it with one clear line instead of a traceback."""
+
+    def guarded(argv: Sequence[str]) -> None:
+        if len(argv) > 1:
+            raise app.UsageError(f"Unexpected argument: {argv[1]!r}. Options begin with --.")
+        if not flags.FLAGS["verbosity"].present:
+            # At "info", the default, orbax tells of each step of each checkpoint.
+            logging.set_verbosity(logging.WARNING)
+        try:
+            main(argv)
+        except (InputError, ConfigError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except BrokenPipeError:
+            # The reader of our output has gone (`| head`); nothing is left to say.
+            sys.stderr.close()
+            sys.exit(0)
+
+    app.run(guarded)

@@ -1,0 +1,69 @@
+"""The training loss, eq. (6), from logits.  Knows nothing about models or optimizers."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+
+def binary_cross_entropy(
+    logits: Float[Array, "B L"],
+    label_ids: Int[Array, "B P"],
+    weights: Float[Array, " B"] | None = None,
+) -> Float[Array, ""]:
+    """Mean cross entropy from lists of true labels, without a dense target.
+
+    J = (sum_ij softplus(s_ij) - sum of s_ij at true labels) / (N L), eq. (6) with
+    y_hat = sigmoid(s): -log y_hat = softplus(s) - s and -log(1 - y_hat) = softplus(s).
+
+    Args:
+      logits: [B, L] log-odds s, any finite value.
+      label_ids: [B, P] int32, the true labels of each document, distinct; lists are padded with L.
+        An id outside [0, L) stands for no label: so do labels that the model has no output for.
+      weights: [B], 1 for a real document and 0 for one that only fills the batch; None is all ones.
+
+    Returns:
+      A scalar in nats: the mean over the real documents and all labels; 0 if none is real.
+    """
+    dtype = jnp.promote_types(logits.dtype, jnp.float32)
+    logits = logits.astype(dtype)
+    num_labels = logits.shape[1]
+    known = (label_ids >= 0) & (label_ids < num_labels)
+    at_true = jnp.take_along_axis(logits, jnp.where(known, label_ids, 0), axis=1, mode="clip")
+    per_document = _softplus(logits).sum(axis=1) - jnp.where(known, at_true, 0).sum(axis=1)
+    return _mean(per_document, weights, num_labels)
+
+
+def dense_binary_cross_entropy(
+    logits: Float[Array, "B L"],
+    targets: Float[Array, "B L"],
+    weights: Float[Array, " B"] | None = None,
+) -> Float[Array, ""]:
+    """Mean cross entropy from a dense target: eq. (6) with y_hat = sigmoid(logits).
+
+    Args:
+      logits: [B, L] log-odds, any finite value.
+      targets: [B, L] in [0, 1]: 0 or 1 in the paper, in between for soft targets.
+      weights: [B], 1 for a real document and 0 for one that only fills the batch; None is all ones.
+
+    Returns:
+      A scalar in nats: the mean over the real documents and all labels; 0 if none is real.
+    """
+    dtype = jnp.promote_types(logits.dtype, jnp.float32)
+    logits = logits.astype(dtype)
+    per_document = (_softplus(logits) - targets.astype(dtype) * logits).sum(axis=1)
+    return _mean(per_document, weights, logits.shape[1])
+
+
+def _softplus(logits: Array) -> Array:
+    return jax.nn.softplus(logits)
+
+
+def _mean(per_document: Array, weights: Array | None, num_labels: int) -> Array:
+    if weights is None:
+        return per_document.mean() / num_labels
+    weights = weights.astype(per_document.dtype)
+    # A filling document's loss is left out by where, not by a product: even if it is not finite.
+    total = jnp.where(weights > 0, per_document * weights, 0).sum()
+    return total / (jnp.maximum(weights.sum(), 1e-9) * num_labels)

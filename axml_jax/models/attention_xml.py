@@ -1,0 +1,152 @@
+"""AttentionXML: words to label logits, eqs. (1) to (5).  Knows nothing about training, losses or files."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jax.nn import initializers
+from jax.nn.initializers import Initializer
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int, Key, UInt32
+
+from axml_jax.models.bilstm import BiLSTM
+from axml_jax.models.dropout import document_dropout
+from axml_jax.models.embedding import PAD, WordRepresentation, uniform_vectors
+from axml_jax.models.label_attention import LabelAttention
+
+DocumentKeys = Key[Array, " B"] | UInt32[Array, "B 2"]
+
+# Places that draw dropout masks; a number once given stays, or seeds would mean other masks.
+_SITE_ENCODER = 0
+_SITE_WORDS = 1
+
+
+class AttentionXML(nn.Module):
+    """The whole model: word vectors, BiLSTM, multi-label attention, shared fully connected layers.
+
+    The paper's two settings: `hidden=256, fully_connected=(256,)` (RCV1, EUR-Lex, Wiki10-31K) and
+    `hidden=512, fully_connected=(512, 256)` (WikiLSHTC, AmazonCat-13K), both with 300-dimensional words
+    and dropout 0.5.
+
+    Attributes:
+      num_words: V, words of the vocabulary with padding (id 0).
+      width: E, width of the word vectors.
+      num_labels: L.
+      hidden: H, LSTM units of each direction; hidden states have width D = 2H.
+      fully_connected: Widths of the one or two shared layers.
+      dropout: Rate between encoder and attention.
+      embedding_dropout: Rate on the word vectors.
+      attention: Implementation of eqs. (4) and (5): None (choose) | "reference" | "chunked" | "pallas".
+      precision: Precision of the attention's matrix products, as in `axml_kernels.label_scores`.
+      trainable_words: Whether word vectors are trained; else they lie in the collection "constants".
+      initial_output_bias: Initial output bias in log-odds.
+      vectors_init: Initial word vectors [V, E].
+      queries_init: Initial label queries [L, D].
+      dtype: Type of word vectors, hidden states and the encoder's products; None is float32.
+    """
+
+    num_words: int
+    width: int
+    num_labels: int
+    hidden: int = 256
+    fully_connected: tuple[int, ...] = (256,)
+    dropout: float = 0.5
+    embedding_dropout: float = 0.0
+    attention: str | None = None
+    precision: lax.PrecisionLike = None
+    trainable_words: bool = True
+    initial_output_bias: float = 0.0
+    vectors_init: Initializer = uniform_vectors()  # noqa: RUF009
+    queries_init: Initializer = initializers.xavier_uniform()  # noqa: RUF009
+    dtype: DTypeLike | None = None
+
+    def setup(self) -> None:
+        self.words = WordRepresentation(
+            self.num_words, self.width, self.trainable_words, self.vectors_init, self.dtype
+        )
+        self.encoder = BiLSTM(self.hidden)
+        self.labels = LabelAttention(
+            self.num_labels,
+            2 * self.hidden,
+            self.fully_connected,
+            self.attention,
+            self.precision,
+            self.initial_output_bias,
+            self.queries_init,
+        )
+
+    def __call__(
+        self,
+        token_ids: Int[Array, "B T"],
+        lengths: Int[Array, " B"],
+        *,
+        document_keys: DocumentKeys | None = None,
+    ) -> Float[Array, "B L"]:
+        """Logits of all labels: the log-odds of y_hat in eq. (5).
+
+        Args:
+          token_ids: [B, T] int32; what lies beyond a document's length is not read.
+          lengths: [B] int32, 0 to T; a document without tokens counts as one zero state.
+          document_keys: One random key per document, [B] typed or [B, 2] raw: dropout as in training.
+            None: no dropout.
+
+        Returns:
+          [B, L] float32.
+        """
+        hidden = self.encode(token_ids, lengths, document_keys=document_keys)
+        return self.labels(hidden, lengths)
+
+    def encode(
+        self,
+        token_ids: Int[Array, "B T"],
+        lengths: Int[Array, " B"],
+        *,
+        document_keys: DocumentKeys | None = None,
+    ) -> Float[Array, "B T D"]:
+        """Hidden states, eqs. (1) to (3), with dropout if keys are given; see `__call__`.
+
+        Returns:
+          [B, T, 2H], zero beyond a document's length.
+        """
+        positions = jnp.arange(token_ids.shape[1], dtype=jnp.int32)
+        words = self.words(jnp.where(positions[None, :] < lengths[:, None], token_ids, PAD))
+        if document_keys is not None:
+            words = document_dropout(words, document_keys, _SITE_WORDS, self.embedding_dropout)
+        hidden = self.encoder(words, lengths)
+        if document_keys is not None:
+            hidden = document_dropout(hidden, document_keys, _SITE_ENCODER, self.dropout)
+        return hidden
+
+    def top_k(
+        self, token_ids: Int[Array, "B T"], lengths: Int[Array, " B"], k: int
+    ) -> tuple[Float[Array, "B K"], Int[Array, "B K"]]:
+        """The k best labels of each document, best first.
+
+        Args:
+          token_ids: [B, T] int32.
+          lengths: [B] int32.
+          k: Labels wanted, 1 to L.
+
+        Returns:
+          Logits [B, k] float32 and label ids [B, k] int32.
+        """
+        return self.labels.top_k(self.encode(token_ids, lengths), lengths, k)
+
+    def attention_weights(
+        self,
+        token_ids: Int[Array, "B T"],
+        lengths: Int[Array, " B"],
+        label_ids: Int[Array, "B K"],
+    ) -> Float[Array, "B K T"]:
+        """How much each token counts for chosen labels: alpha of eq. (4).
+
+        Args:
+          token_ids: [B, T] int32.
+          lengths: [B] int32.
+          label_ids: [B, K] int32, chosen labels of each document.
+
+        Returns:
+          [B, K, T].
+        """
+        return self.labels.attention_weights(self.encode(token_ids, lengths), lengths, label_ids)

@@ -1,0 +1,113 @@
+"""The best labels of documents, in bounded memory and in input order.
+
+Ranking is on logits, never on probabilities, which saturate.  Knows nothing about files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import jax
+import numpy as np
+
+from axml_jax.data.batches import pad_documents
+from axml_jax.models.attention_xml import AttentionXML
+
+# Documents sorted by length together: enough to fill batches of like lengths, few enough
+# that the first answers of a stream do not wait long.
+_WINDOW_BATCHES = 32
+
+
+def predict_buckets(max_tokens: int) -> tuple[int, ...]:
+    """Padded lengths for documents of unknown lengths: a quarter, a half and all of the most."""
+    return tuple(sorted({max(1, -(-max_tokens // part)) for part in (4, 2, 1)}))
+
+
+class Predictor:
+    """Runs a model over any number of documents.
+
+    Args:
+      model: The module.
+      variables: {"params": ..., and "constants" where word vectors are frozen}.
+      max_tokens: Tokens read of a document.
+      batch_size: Documents at a time over all devices; rounded up to a multiple of them.
+      devices: The devices to use; all local ones by default.
+    """
+
+    def __init__(
+        self,
+        model: AttentionXML,
+        variables: Any,
+        *,
+        max_tokens: int,
+        batch_size: int = 64,
+        devices: Sequence[Any] | None = None,
+    ) -> None:
+        self._model = model
+        self.variables = variables
+        self._devices = list(devices or jax.local_devices())
+        self._batch_size = -(-batch_size // len(self._devices)) * len(self._devices)
+        self._buckets = predict_buckets(max_tokens)
+        self._compiled: dict[int, Callable[..., Any]] = {}
+
+    def top_k(
+        self, documents: Iterable[np.ndarray], k: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields (logits float32 [K], label ids int32 [K]) of each document, best first.
+
+        Args:
+          documents: int32 token ids, one array of at least one token a document; read
+            ahead by a window of batches, never as a whole.
+          k: Labels wanted; at most L.
+        """
+        stream = iter(documents)
+        while window := list(islice(stream, _WINDOW_BATCHES * self._batch_size)):
+            yield from zip(*self._window(window, k), strict=True)
+
+    def top_k_arrays(
+        self, documents: Iterable[np.ndarray], k: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Like `top_k`, all at once: logits float32 [N, K] and label ids int32 [N, K]."""
+        rows = list(self.top_k(documents, k))
+        if not rows:
+            return np.empty((0, k), np.float32), np.empty((0, k), np.int32)
+        logits, label_ids = zip(*rows, strict=True)
+        return np.stack(logits), np.stack(label_ids)
+
+    def _window(self, documents: list[np.ndarray], k: int) -> tuple[np.ndarray, np.ndarray]:
+        order = np.argsort([len(document) for document in documents], kind="stable")
+        logits = np.empty((len(documents), k), np.float32)
+        label_ids = np.empty((len(documents), k), np.int32)
+        run = self._step(k)
+        pending: list[tuple[np.ndarray, Any]] = []
+        for first in range(0, len(order), self._batch_size):
+            rows = order[first : first + self._batch_size]
+            token_ids, lengths = pad_documents(
+                [documents[row] for row in rows], self._rows(len(documents)), self._buckets
+            )
+            shape = (len(self._devices), -1)
+            split = token_ids.reshape(*shape, token_ids.shape[1]), lengths.reshape(shape)
+            pending.append((rows, run(self.variables, *split)))
+        for rows, (some_logits, some_ids) in pending:
+            logits[rows] = np.asarray(some_logits).reshape(-1, k)[: len(rows)]
+            label_ids[rows] = np.asarray(some_ids).reshape(-1, k)[: len(rows)]
+        return logits, label_ids
+
+    def _rows(self, documents: int) -> int:
+        """Rows of a batch: fewer than batch_size for a handful of documents."""
+        devices = len(self._devices)
+        few = devices * 2 ** int(np.ceil(np.log2(max(documents / devices, 1))))
+        return min(self._batch_size, few)
+
+    def _step(self, k: int) -> Callable[..., Any]:
+        if k not in self._compiled:
+
+            def top_k(variables: Any, token_ids: jax.Array, lengths: jax.Array) -> Any:
+                return self._model.apply(
+                    variables, token_ids, lengths, k, method=AttentionXML.top_k
+                )
+
+            self._compiled[k] = jax.pmap(top_k, in_axes=(None, 0, 0), devices=self._devices)
+        return self._compiled[k]

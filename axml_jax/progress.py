@@ -1,0 +1,131 @@
+"""Progress on standard error: a bar in a terminal, a plain line now and then elsewhere.
+
+The bar is `rich`'s (it comes with Flax).  Where rich is missing or standard error is
+not a terminal (a log file, a batch system), a line is printed every ten seconds
+instead, so that a log stays readable.  Work of under a second prints nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Advance = Callable[..., None]
+
+_LINE_SECONDS = 10.0
+_SILENT_SECONDS = 1.0
+
+
+def say(message: str) -> None:
+    """Prints one line on standard error, above a running bar where there is one."""
+    print(message, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def bar(
+    description: str, total: int | None = None, unit: str = "documents", done: int = 0
+) -> Iterator[Advance]:
+    """Shows progress while its block runs.
+
+    Args:
+      description: What is being done, in a word or two.
+      total: How many units there are; None when nobody knows.
+      unit: What is counted.
+      done: Units already done before this call (a resumed run).
+
+    Yields:
+      advance(n=1, note=""): call it when n more units are done; `note` replaces the
+      text at the end of the line (a loss, say).
+    """
+    if sys.stderr.isatty():
+        try:
+            import rich.progress
+        except ImportError:
+            pass
+        else:
+            with _rich_bar(rich.progress, description, total, unit, done) as advance:
+                yield advance
+            return
+    yield _plain_lines(description, total, unit, done)
+
+
+def progress(
+    iterable: Iterable[Item], description: str, total: int | None = None, unit: str = "documents"
+) -> Iterator[Item]:
+    """Iterates over `iterable` while showing progress; see `bar`."""
+    if total is None and hasattr(iterable, "__len__"):
+        total = len(iterable)
+    with bar(description, total, unit) as advance:
+        for item in iterable:
+            yield item
+            advance()
+
+
+@contextmanager
+def _rich_bar(rich_progress, description, total, unit, done) -> Iterator[Advance]:  # type: ignore[no-untyped-def]
+    from rich.console import Console
+    from rich.markup import escape
+
+    columns = (
+        rich_progress.TextColumn("{task.description}", markup=False),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TextColumn(escape(unit)),
+        rich_progress.TextColumn("{task.fields[rate]}", markup=False),
+        rich_progress.TimeRemainingColumn(),
+        rich_progress.TextColumn("{task.fields[note]}", markup=False),
+    )
+    begin = time.monotonic()
+    shown = done
+    with rich_progress.Progress(
+        *columns, console=Console(stderr=True), transient=False, refresh_per_second=4
+    ) as display:
+        task = display.add_task(description, total=total, completed=done, note="", rate="")
+
+        def advance(n: int = 1, note: str | None = None) -> None:
+            nonlocal shown
+            shown += n
+            rate = (shown - done) / max(time.monotonic() - begin, 1e-9)
+            fields = {"rate": f"{rate:,.0f}/s"}
+            if note is not None:
+                fields["note"] = note
+            display.update(task, advance=n, **fields)
+
+        yield advance
+
+
+def _plain_lines(description: str, total: int | None, unit: str, done: int) -> Advance:
+    begin = last = time.monotonic()
+    shown = done
+    latest_note = ""
+
+    def advance(n: int = 1, note: str | None = None) -> None:
+        nonlocal last, shown, latest_note
+        shown += n
+        if note is not None:
+            latest_note = note
+        now = time.monotonic()
+        finished = total is not None and shown >= total
+        wait = _SILENT_SECONDS if finished else _LINE_SECONDS
+        if now - (begin if finished else last) < wait:
+            return
+        last = now
+        rate = (shown - done) / max(now - begin, 1e-9)
+        left = ""
+        if total is not None and rate > 0 and not finished:
+            left = f", {_clock((total - shown) / rate)} left"
+        of = "" if total is None else f" of {total:,}"
+        note_text = f"  {latest_note}" if latest_note else ""
+        say(f"{description}: {shown:,}{of} {unit}, {rate:,.0f}/s{left}{note_text}")
+
+    return advance
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,264 @@
+"""The run folder: its description, its lock, its metric files, and a clean stop.
+
+    RUN/run.json          configuration, data fingerprint, versions, commit
+    RUN/words.json        vocabulary          RUN/labels.json  names and training counts
+    RUN/metrics.jsonl     what repeats bit for bit        RUN/timings.jsonl  what does not
+    RUN/events/           TensorBoard         RUN/result.json  how training ended
+    RUN/checkpoints/      orbax: constants, latest, best
+
+The folder alone suffices to predict; nothing in it is ever executed.  Knows nothing
+about models.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from axml_jax import __version__
+from axml_jax.errors import ConfigError, InputError
+
+FORMAT = "axml_jax.run"
+FORMAT_VERSION = 1
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
+
+
+def environment() -> dict[str, Any]:
+    """Versions, commit and devices: what a result has to name beside its configuration."""
+    import jax
+
+    versions = {"axml_jax": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    devices = jax.local_devices()
+    return {
+        "versions": versions,
+        "commit": commit(),
+        "device": f"{len(devices)} x {devices[0].device_kind}",
+        "cores": os.cpu_count(),
+    }
+
+
+def commit() -> str | None:
+    """The source's git commit, "+changes" appended where files differ; None outside git."""
+    folder = pathlib.Path(__file__).resolve().parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(
+            [*command, "--dirty=+changes"], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes JSON by way of a temporary file, so that a reader never sees half of it."""
+    path = pathlib.Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(value, file, indent=1, ensure_ascii=False)
+            file.write("\n")
+        os.replace(temporary, path)
+    except BaseException:
+        pathlib.Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """Reads JSON; raises InputError where it is missing or damaged."""
+    try:
+        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("no such file.", file=path) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"this is not whole JSON: {error}", file=path) from error
+
+
+def read_description(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The run.json of a run folder; raises InputError where it is not one of ours."""
+    folder = pathlib.Path(folder)
+    if not (folder / "run.json").is_file():
+        raise InputError(
+            "this is not a run folder (it has no run.json); launch/train.py --run makes one.",
+            file=folder,
+        )
+    description = read_json(folder / "run.json")
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise InputError("this run.json was not written by axml_jax.", file=folder / "run.json")
+    if description.get("version") != FORMAT_VERSION:
+        raise InputError(
+            f"the run has format version {description.get('version')}; this axml_jax "
+            f"{__version__} reads version {FORMAT_VERSION}.",
+            file=folder / "run.json",
+        )
+    return description
+
+
+def open_run(
+    folder: str | os.PathLike[str], config: dict[str, Any], data: dict[str, Any]
+) -> tuple[pathlib.Path, bool]:
+    """Makes a run folder, or opens one that the same configuration and data began.
+
+    Args:
+      folder: The run folder.
+      config: The resolved configuration.
+      data: What identifies the data; its "fingerprint" must match to continue.
+
+    Returns:
+      The folder's path, and whether the run is continued.
+
+    Raises:
+      InputError: a folder that is not empty and not a run.
+      ConfigError: a run of another configuration or data; the differing fields are named.
+    """
+    folder = pathlib.Path(folder)
+    if (folder / "run.json").is_file():
+        old = read_description(folder)
+        differing = _differences(old["config"], config)
+        if old["data"]["fingerprint"] != data["fingerprint"]:
+            differing.append(
+                f"data: {old['data']['fingerprint'][:12]} there, {data['fingerprint'][:12]} here"
+            )
+        if differing:
+            raise ConfigError(
+                f"{folder} holds a run of another configuration; name another --run, or give "
+                "the same configuration to continue it. Differing: " + "; ".join(differing)
+            )
+        return folder, True
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            "it exists, is not empty and is not a run folder; name another.", file=folder
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder, False
+
+
+def describe_run(folder: pathlib.Path, config: dict[str, Any], data: dict[str, Any]) -> None:
+    """Writes run.json, which makes the folder a run."""
+    write_json(
+        folder / "run.json",
+        {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "config": config,
+            "data": data,
+            **environment(),
+        },
+    )
+
+
+def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            line
+            for key in sorted(old.keys() | new.keys())
+            for line in _differences(old.get(key), new.get(key), f"{prefix}.{key}".lstrip("."))
+        ]
+    # A tuple becomes a list in JSON.
+    old, new = (list(x) if isinstance(x, tuple) else x for x in (old, new))
+    return [] if old == new else [f"{prefix}: {old!r} there, {new!r} here"]
+
+
+@contextlib.contextmanager
+def locked(folder: pathlib.Path) -> Iterator[None]:
+    """Holds the folder for this process; the lock dies with the process.
+
+    Raises:
+      ConfigError: another process trains in the folder.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not a Unix: no lock to be had
+        yield
+        return
+    with open(folder / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigError(f"another process is training in {folder}.") from None
+        yield
+
+
+class MetricWriter:
+    """Appends records to metrics.jsonl and timings.jsonl and, where possible, to events.
+
+    metrics.jsonl holds only what the seed decides.  A continued run first cuts it back
+    to the length that its checkpoint recorded, so no step stands there twice.
+
+    Args:
+      folder: The run folder.
+      size: Bytes of metrics.jsonl to keep.
+      step: The step at which the run continues; later TensorBoard events are dropped.
+    """
+
+    def __init__(self, folder: pathlib.Path, size: int = 0, step: int = 0) -> None:
+        self._metrics = open(folder / "metrics.jsonl", "ab")  # noqa: SIM115 - closed in close()
+        self._metrics.truncate(size)
+        self._timings = open(folder / "timings.jsonl", "a", encoding="utf-8")  # noqa: SIM115
+        self._events = None
+        with contextlib.suppress(ImportError):
+            from tensorboardX import SummaryWriter
+
+            self._events = SummaryWriter(str(folder / "events"), purge_step=step or None)
+
+    def write(self, step: int, values: dict[str, Any], timings: dict[str, float]) -> None:
+        """Writes one record; `timings` go to their own file."""
+        self._metrics.write(json.dumps({"step": step, **values}).encode() + b"\n")
+        self._timings.write(json.dumps({"step": step, **timings}) + "\n")
+        if self._events is not None:
+            for name, value in {**values, **timings}.items():
+                if isinstance(value, int | float):
+                    self._events.add_scalar(name.replace("@", "_at_"), value, step)
+
+    def flush(self) -> int:
+        """Brings everything to the disk; returns the size of metrics.jsonl in bytes."""
+        self._metrics.flush()
+        self._timings.flush()
+        if self._events is not None:
+            self._events.flush()
+        return os.fstat(self._metrics.fileno()).st_size
+
+    def close(self) -> None:
+        """Closes all files."""
+        self._metrics.close()
+        self._timings.close()
+        if self._events is not None:
+            self._events.close()
+
+
+class StopRequest:
+    """Turns SIGTERM and Ctrl-C into a wish that training honours at its next step.
+
+    A second Ctrl-C stops at once.  Outside the main thread signals stay as they are.
+    """
+
+    def __init__(self) -> None:
+        self.name: str | None = None
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(ValueError):
+                self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def _receive(self, number: int, frame: Any) -> None:
+        del frame
+        self.name = signal.Signals(number).name
+        signal.signal(number, self._previous[number])
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)

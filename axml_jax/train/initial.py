@@ -1,0 +1,121 @@
+"""Initial values: the model of a configuration, its word vectors, its label queries."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse
+
+from axml_jax.config import Config
+from axml_jax.data.batches import pad_documents
+from axml_jax.data.store import Store
+from axml_jax.errors import ConfigError
+from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.progress import bar
+
+
+def make_model(config: Config, num_words: int, num_labels: int, word_width: int) -> AttentionXML:
+    """The module that a configuration describes; its parameters come from elsewhere."""
+    model = config.model
+    return AttentionXML(
+        num_words=num_words,
+        width=word_width,
+        num_labels=num_labels,
+        hidden=model.hidden,
+        fully_connected=tuple(model.fully_connected),
+        dropout=model.dropout,
+        embedding_dropout=model.embedding_dropout,
+        attention=None if model.attention == "auto" else model.attention,
+        trainable_words=model.train_words,
+    )
+
+
+def word_width(config: Config, store: Store) -> int:
+    """E: the width of the store's vectors, or the configured one where they are random."""
+    if config.model.word_vectors == "random":
+        return config.model.word_width
+    if store.vectors is None:
+        raise ConfigError(
+            f"the store {store.path} has no word vectors, and config.model.word_vectors is "
+            "'store'. Prepare it with --vectors ppmi, or set "
+            "--config.model.word_vectors=random."
+        )
+    return int(store.vectors.shape[1])
+
+
+def mean_log_odds(num_label_pairs: int, num_documents: int, num_labels: int) -> float:
+    """log(p / (1 - p)) of the mean label frequency p: where the output bias starts.
+
+    With it the first steps need not teach the model that nearly every label is absent.
+    """
+    share = num_label_pairs / max(num_documents * num_labels, 1)
+    share = min(max(share, 1e-7), 1 - 1e-7)
+    return math.log(share / (1 - share))
+
+
+def initial_variables(
+    model: AttentionXML, key: jax.Array, store: Store, config: Config, output_bias: float
+) -> dict[str, Any]:
+    """Draws all parameters by `key`, then puts the store's vectors and the bias in place."""
+    tokens = jnp.ones((1, 2), jnp.int32)
+    variables: dict[str, Any] = jax.jit(model.init)(key, tokens, jnp.full((1,), 2, jnp.int32))
+    variables = jax.tree.map(lambda leaf: leaf, dict(variables))
+    if config.model.word_vectors == "store":
+        collection = "params" if config.model.train_words else "constants"
+        variables[collection]["words"]["vectors"] = jnp.asarray(store.vectors, jnp.float32)
+    variables["params"]["labels"]["output_bias"] = jnp.float32(output_bias)
+    return variables
+
+
+def label_state_queries(
+    model: AttentionXML,
+    variables: Any,
+    documents: Sequence[np.ndarray],
+    labels: scipy.sparse.csr_matrix,
+    *,
+    buckets: Sequence[int],
+    batch_size: int,
+) -> jax.Array:
+    """Label queries that start as the normalised mean encoder state of their documents.
+
+    Each document's states are averaged over its tokens, each label's documents averaged,
+    what all documents share is subtracted (it would make all queries alike), and each
+    query is scaled to length 1, about that of a Xavier-uniform one.  A label without
+    documents keeps its initial query.
+
+    Args:
+      model, variables: With their initial values.
+      documents: int32 token ids of the training documents.
+      labels: [N, L], ones at the documents' labels.
+      buckets: Increasing padded lengths.
+      batch_size: Documents at a time.
+
+    Returns:
+      queries, float32 [L, D].
+    """
+
+    @jax.jit
+    def mean_states(variables: Any, token_ids: jax.Array, lengths: jax.Array) -> jax.Array:
+        hidden = model.apply(variables, token_ids, lengths, method=AttentionXML.encode)
+        return hidden.sum(axis=1) / lengths[:, None].astype(hidden.dtype)
+
+    initial = variables["params"]["labels"]["queries"]
+    means = np.empty((len(documents), initial.shape[1]), np.float32)
+    order = np.argsort([min(len(d), buckets[-1]) for d in documents], kind="stable")
+    with bar("initial label queries", len(documents)) as advance:
+        for first in range(0, len(order), batch_size):
+            rows = order[first : first + batch_size]
+            batch = pad_documents([documents[row] for row in rows], batch_size, buckets)
+            means[rows] = np.asarray(mean_states(variables, *batch))[: len(rows)]
+            advance(len(rows))
+    means -= means.mean(axis=0)
+    counts = np.asarray(labels.sum(axis=0)).reshape(-1, 1)
+    queries = np.asarray(labels.T @ means) / np.maximum(counts, 1)
+    norms = np.linalg.norm(queries, axis=1, keepdims=True)
+    known = (counts > 0) & (norms > 1e-12)
+    return jnp.where(known, queries / np.maximum(norms, 1e-12), initial)

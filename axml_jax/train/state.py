@@ -1,0 +1,62 @@
+"""What training carries from step to step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+Params = Any
+
+
+class TrainState(struct.PyTreeNode):
+    """The whole state of training; everything else follows from it, the seed and the data.
+
+    Attributes:
+      step: int32 [], steps done.
+      params: The model's parameters.
+      opt_state: Of the optax optimizer.
+      average: The running mean of the parameters; () where none is kept.
+    """
+
+    step: jax.Array
+    params: Params
+    opt_state: optax.OptState
+    average: Params
+
+    @property
+    def weights(self) -> Params:
+        """The parameters to evaluate and to keep: the mean where there is one."""
+        return self.params if self.average == () else self.average
+
+
+def create(params: Params, optimizer: optax.GradientTransformation, averaged: bool) -> TrainState:
+    """The state before the first step."""
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        opt_state=optimizer.init(params),
+        # A copy, since the step donates both.
+        average=jax.tree.map(jnp.copy, params) if averaged else (),
+    )
+
+
+def running_mean(average: Params, params: Params, step: jax.Array, window: int) -> Params:
+    """average + (params - average) / min(step, window): a mean of about the last `window` steps.
+
+    It is the plain mean during the first `window` steps and an exponential one after, so
+    that the initial values never weigh more than any step.
+
+    Args:
+      average, params: Trees of the same arrays.
+      step: int32 [], steps done, `params` included; 1 or more.
+      window: Steps.
+
+    Returns:
+      The new average.
+    """
+    share = 1.0 / jnp.minimum(step, window).astype(jnp.float32)
+    return jax.tree.map(lambda mean, new: mean + share * (new - mean), average, params)

@@ -1,0 +1,206 @@
+"""The project's own rules: packages, import directions, file sizes, what no file may contain."""
+
+import ast
+import configparser
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+WINGS = ("axml_jax", "kernels", "launch", "benchmarks", "tests")
+MOST_LINES = 400
+MOST_LINES_OF_A_SCRIPT = 100
+README_MARK = "<!-- tests/project_test.py runs this -->"
+
+DISTRIBUTIONS = {"absl": "absl-py", "orbax": "orbax-checkpoint"}  # where the two names differ
+KERNELS_MAY_IMPORT = {"axml_kernels", "jax", "numpy", "jaxtyping"}
+# Figures can be computed where jax is not; jaxtyping comes without it.
+FIGURES = {"axml_jax.metrics", "axml_jax.analysis", "axml_jax.top_k"}
+FIGURES_MAY_IMPORT = {"numpy", "scipy", "jaxtyping", "axml_jax.errors", *FIGURES}
+# Arrows point down ARCHITECTURE's page: what stands above may not be imported from below.
+TOP = ("axml_jax.train", "axml_jax.predict", "axml_jax.model", "axml_jax.ensemble",
+       "axml_jax.explain")  # fmt: skip
+NEVER_IMPORTS = {
+    "axml_jax": ("launch", "benchmarks", "tests"),
+    "axml_jax.models": ("axml_jax.data", *TOP),
+    "axml_jax.losses": ("axml_jax.data", "axml_jax.models", *TOP),
+    "axml_jax.data": ("axml_jax.models", "axml_jax.losses", *TOP),
+}
+UNSAFE_MODULES = {"pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+
+
+def sources(*wings: str) -> list[Path]:
+    return [path for wing in wings or WINGS for path in sorted((ROOT / wing).rglob("*.py"))]
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part not in ("kernels", "__init__"))
+
+
+def imports(source: str, outermost_only: bool = False) -> list[str]:
+    """Dotted names of the modules that `source` imports; `from a import b` gives a and a.b."""
+
+    def visit(node: ast.AST) -> Iterator[str]:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                yield from (name.name for name in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                assert child.level == 0, f"line {child.lineno}: imports are absolute here"
+                assert child.module is not None
+                yield child.module
+                yield from (f"{child.module}.{name.name}" for name in child.names)
+            elif not (outermost_only and isinstance(child, ast.FunctionDef)):
+                yield from visit(child)
+
+    return list(visit(ast.parse(source)))
+
+
+def lies_in(module: str, packages: tuple[str, ...] | set[str]) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def foreign(module: str, allowed: set[str]) -> bool:
+    """Whether `module` is neither in the standard library nor in `allowed`."""
+    return module.split(".")[0] not in sys.stdlib_module_names and not lies_in(module, allowed)
+
+
+def unsafe(source: str) -> list[str]:
+    """Uses of pickle and its kin, of eval and exec, and of allow_pickle."""
+    found = [name for name in imports(source) if name.split(".")[0] in UNSAFE_MODULES]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id in ("eval", "exec"):
+                found.append(f"{node.func.id}() in line {node.lineno}")
+            for keyword in node.keywords:
+                value = keyword.value
+                if keyword.arg == "allow_pickle" and not (
+                    isinstance(value, ast.Constant) and value.value is False
+                ):
+                    found.append(f"allow_pickle in line {node.lineno}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def setup_cfg() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+def test_every_package_on_disk_is_listed_and_the_other_way_round(
+    setup_cfg: configparser.ConfigParser,
+) -> None:
+    on_disk = {module_name(path / "__init__.py") for path in
+               {path.parent for path in sources("axml_jax", "kernels")}}  # fmt: skip
+    listed = setup_cfg["options"]["packages"].split()
+    assert sorted(listed) == sorted(on_disk)
+    for package in listed:
+        folder = ROOT / ("kernels" if package == "axml_kernels" else "") / package.replace(".", "/")
+        assert (folder / "__init__.py").is_file(), f"{folder.relative_to(ROOT)} is no package"
+    for typed in ("axml_jax/py.typed", "kernels/axml_kernels/py.typed"):
+        assert (ROOT / typed).is_file()
+    assert not (ROOT / "kernels/__init__.py").exists(), "that name belongs to another package"
+
+
+def test_version_is_a_literal_that_the_changelog_knows() -> None:
+    tree = ast.parse((ROOT / "axml_jax/__init__.py").read_text(encoding="utf-8"))
+    versions = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__version__"
+    ]
+    assert len(versions) == 1
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(rf"^## {re.escape(versions[0])}\b", changelog, re.MULTILINE)
+
+
+def test_outermost_imports_are_all_required_at_installation(
+    setup_cfg: configparser.ConfigParser,
+) -> None:
+    required = re.findall(r"^[\w-]+", setup_cfg["options"]["install_requires"], re.MULTILINE)
+    own = {"axml_jax", "axml_kernels"}
+    missing = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in sources("axml_jax", "kernels")
+        for name in imports(path.read_text(encoding="utf-8"), outermost_only=True)
+        if foreign(name, own)
+        and DISTRIBUTIONS.get(name.split(".")[0], name.split(".")[0]) not in required
+    }
+    assert not missing, "optional packages are imported in the function that uses them"
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_keeps_the_rules(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    name, imported = module_name(path), imports(source)
+    for package, above in NEVER_IMPORTS.items():
+        if lies_in(name, (package,)):
+            assert [m for m in imported if lies_in(m, above)] == [], f"{package} lies below these"
+    if lies_in(name, ("axml_kernels",)):
+        assert [m for m in imported if foreign(m, KERNELS_MAY_IMPORT)] == []
+    if name in FIGURES:
+        assert [m for m in imported if foreign(m, FIGURES_MAY_IMPORT)] == []
+    assert unsafe(source) == []
+    most = MOST_LINES
+    if path.parent in (ROOT / "launch", ROOT / "benchmarks"):
+        assert path.stem not in sys.stdlib_module_names, "would hide the standard library's module"
+    if path.parent == ROOT / "launch":
+        most = MOST_LINES_OF_A_SCRIPT
+    lines = source.count("\n")
+    assert lines <= most, "too long to read at one sitting: split it"
+
+
+def test_the_rules_above_can_be_broken() -> None:
+    source = """
+import os.path, pickle
+from axml_jax import data
+def late():
+    import rich.progress
+    if os:
+        eval("1"); np.load("x", allow_pickle=True); np.load("y", allow_pickle=False)
+"""
+    early = ["os.path", "pickle", "axml_jax", "axml_jax.data"]
+    assert imports(source, outermost_only=True) == early
+    assert imports(source) == [*early, "rich.progress"]
+    assert lies_in("axml_jax.data", NEVER_IMPORTS["axml_jax.models"])
+    assert not lies_in("axml_jax.data_of_others", NEVER_IMPORTS["axml_jax.models"])
+    assert foreign("rich.progress", {"rich_text"})
+    assert not foreign("os.path", set())
+    assert unsafe(source) == ["pickle", "eval() in line 7", "allow_pickle in line 7"]
+
+
+def test_no_file_names_a_place_on_somebodys_machine() -> None:
+    place = re.compile(r"(?<![\w.])/(?:home|root|work|Users|mnt)/\w")
+    assert place.search("open('/" + "home/someone/x')")
+    texts = [path for wing in WINGS for path in (ROOT / wing).rglob("*")]
+    texts += [*ROOT.glob("*.*"), ROOT / "Makefile", ROOT / ".ci/run"]
+    kinds = ("", ".py", ".md", ".cfg", ".toml", ".json", ".txt", ".typed")
+    found = [
+        f"{path.relative_to(ROOT)}: {match.group()}"
+        for path in texts
+        if path.is_file() and path.suffix in kinds
+        for match in place.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+def test_the_example_of_the_readme_runs(tmp_path: Path, user_environment: dict[str, str]) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = re.search(rf"{re.escape(README_MARK)}\s*```python\n(.*?)```", readme, re.DOTALL)
+    assert example, f"README.md needs a ```python block under the line {README_MARK}"
+    (tmp_path / "example.py").write_text(example.group(1), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "example.py"],
+        cwd=tmp_path,
+        env=user_environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip(), "the example shows nothing"
