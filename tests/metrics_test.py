@@ -243,7 +243,9 @@ def test_bad_lists_name_their_row(row: list[int], message: str) -> None:
         metrics.evaluate(np.array([[0, 1, 2], row]), TRUTH[:2], (1,))
 
 
-def test_nan_in_the_truth_names_its_row() -> None:
+@pytest.mark.parametrize("entries", [1, 1 << 20])
+def test_nan_in_the_truth_names_its_row(monkeypatch: pytest.MonkeyPatch, entries: int) -> None:
+    monkeypatch.setattr("axml_jax.top_k._BLOCK_ENTRIES", entries)
     truth = sp.csr_matrix(np.array([[0.0, 1.0], [np.nan, 1.0]]))
     with pytest.raises(InputError, match="Row 1 of the truth holds a NaN"):
         metrics.evaluate(np.array([[0], [0]]), truth)

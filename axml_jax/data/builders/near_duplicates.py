@@ -31,9 +31,7 @@ def shingle_matrix(texts: Sequence[str], width: int = 3) -> scipy.sparse.csr_mat
     vocabulary: dict[str, int] = {}
     rows, columns = [], []
     for row, text in enumerate(texts):
-        words = [
-            vocabulary.setdefault(w, len(vocabulary) + 1) for w in _WORD.findall(text.lower())
-        ]
+        words = [vocabulary.setdefault(w, len(vocabulary) + 1) for w in _WORD.findall(text.lower())]
         words += [0] * (width - len(words))
         windows = np.lib.stride_tricks.sliding_window_view(np.array(words, np.int32), width)
         columns.append(windows)

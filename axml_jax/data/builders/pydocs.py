@@ -133,7 +133,7 @@ def installed_files(packages: Iterable[str] = tuple(pydocs_extract.PACKAGES)) ->
 
 def build(
     *,
-    minimum_words: int = 20,
+    minimum_words: int = 25,
     minimum_documents: int = 2,
     threshold: float = 0.5,
     files: Iterable[SourceFile] | None = None,
@@ -176,7 +176,7 @@ def build(
 
 
 def load(
-    *, minimum_words: int = 20, minimum_documents: int = 2, threshold: float = 0.5
+    *, minimum_words: int = 25, minimum_documents: int = 2, threshold: float = 0.5
 ) -> dict[str, list[Document]]:
     """The data set made from the installed packages: "train", "valid" and "test"; see `build`."""
     return build(

@@ -38,7 +38,10 @@ _IMPORT = re.compile(
     r"|import\s+(?P<modules>[\w.]+(?:\s+as\s+\w+)?(?:\s*,\s*[\w.]+(?:\s+as\s+\w+)?)*)\s*(?:[;#].*)?)$"
 )
 _MODULE_LINE = re.compile(r"^\s*\.\.\s+(?:py:)?(?:current)?module::.*$", re.IGNORECASE)
-_URL = re.compile(r"(?:https?|ftp)://\S+|\bwww\.\S+|\b(?:docs|pypi)\.\w+\.\w+\S*|[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_URL = re.compile(
+    r"(?:https?|ftp)://[^\s>`]+|\bwww\.\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+    r"|\b(?:[\w-]+\.)+(?:org|com|edu|gov)\b(?:/[^\s>`]*)?"
+)
 _TEMPLATE = re.compile(r"%\(\w+\)s|\$\{\w+\}")
 _ROLE = re.compile(r":(?:\w+:)*\w+:(?=`)")
 _CHAIN = re.compile(r"`*(?<!\w)[~!]?\.*[A-Za-z_]\w*(?:[./]+\w+)+(?:\(\))?`*")
@@ -128,7 +131,7 @@ def clean(entry: Entry, ordinary: frozenset[str] = frozenset()) -> str:
     return " ".join(text.split())
 
 
-def ordinary_words(entries: Iterable[Entry], minimum: int = 5) -> frozenset[str]:
+def ordinary_words(entries: Iterable[Entry], minimum: int = 20) -> frozenset[str]:
     """Names that are also words: those which at least `minimum` texts use that have no tie to them.
 
     A text counts for a name if it uses it outside of code and the name is neither its own, nor in

@@ -17,7 +17,9 @@ _ROLE = r":(?:\w+:)*\w+:`[^`]+`"
 _NAME = r"[~.!]*[A-Za-z_]\w*(?:\.\w+)*(?:\(\))?"
 _ITEM = rf"(?:{_ROLE}|`{{0,2}}{_NAME}`{{0,2}})"
 # "a, b : what they do", where a colon, if there is one, ends the names.
-_ITEMS = re.compile(rf"^\s*(?:[-*•]\s+)?({_ITEM}(?:\s*,\s*{_ITEM})*)\s*[,.;]?\s*(?:[:—–-]+(?:\s.*)?)?$")
+_ITEMS = re.compile(
+    rf"^\s*(?:[-*•]\s+)?({_ITEM}(?:\s*,\s*{_ITEM})*)\s*[,.;]?\s*(?:[:—–-]+(?:\s.*)?)?$"
+)
 _EACH = re.compile(_ITEM)
 _MARKED = re.compile(rf"{_ROLE}|``?{_NAME}``?|\b{_NAME}(?<=\))")
 _BARE = re.compile(r"^[A-Za-z_]\w*(?:\.\w+)*$")
