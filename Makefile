@@ -9,8 +9,8 @@ DEMO_PREPARE := launch/prepare.py --dataset pydocs --out $(DEMO_STORE)
 DEMO_TRAIN := launch/train.py --config launch/configs/pydocs.py --store $(DEMO_STORE) --run $(DEMO_RUN)
 DEMO_EVALUATE := launch/evaluate.py --run $(DEMO_RUN) --split test --baseline --examples 3
 
-# Two processes, where there are two cores: most of the suite's time is XLA compiling on one core.
-PYTEST_FLAGS ?= -n 2
+# One process a core, up to four: most of the suite's time is XLA compiling on one core.
+PYTEST_FLAGS ?= -n logical --maxprocesses 4 --dist worksteal
 
 BIN := .venv/bin
 SOURCES := axml_jax kernels launch benchmarks tests
@@ -66,6 +66,7 @@ types: $(BIN)/.ready-dev
 	@$(BIN)/python -m mypy
 
 wheel: $(BIN)/.ready-dev
+	@rm -rf build  # or what was there before would be packed too
 	@$(BIN)/python -m build --wheel
 
 clean:

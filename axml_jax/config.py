@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib.util
+import numbers
 import pathlib
 import types
 import typing
@@ -21,7 +22,7 @@ from typing import Any
 
 from axml_jax.errors import ConfigError, InputError
 
-# jax.nn and the loss need no more; a larger table or batch is a slip of the keyboard.
+# Steps, seeds and sizes are int32 in JAX; a larger number is a slip of the keyboard.
 _MANY = 2**31 - 1
 
 
@@ -29,8 +30,20 @@ def _field(default: Any, text: str, *, choices: tuple[str, ...] = ()) -> Any:
     return dataclasses.field(default=default, metadata={"help": text, "choices": choices})
 
 
+class _Section:
+    """Refuses attributes that are no fields: a misspelt setting must not pass unnoticed."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        known = tuple(type(self).__annotations__)
+        if name not in known:
+            raise ConfigError(
+                f"{type(self).__name__} has no field {name!r}.{_nearest(name, known)}"
+            )
+        super().__setattr__(name, value)
+
+
 @dataclasses.dataclass
-class DataConfig:
+class DataConfig(_Section):
     """Which documents are read and how they become batches."""
 
     max_tokens: int = _field(500, "tokens kept of a document; the rest is cut off")
@@ -54,7 +67,7 @@ class DataConfig:
 
 
 @dataclasses.dataclass
-class ModelConfig:
+class ModelConfig(_Section):
     """AttentionXML's layers, eqs. (1) to (5)."""
 
     hidden: int = _field(256, "LSTM units per direction (n in the paper)")
@@ -86,7 +99,7 @@ class ModelConfig:
 
 
 @dataclasses.dataclass
-class TrainConfig:
+class TrainConfig(_Section):
     """Optimisation, eq. (6), and when to stop."""
 
     epochs: int = _field(50, "passes over the training documents, at most")
@@ -112,7 +125,7 @@ class TrainConfig:
 
 
 @dataclasses.dataclass
-class Config:
+class Config(_Section):
     """One experiment."""
 
     seed: int = _field(0, "decides initial values, order, dropout and the drawn validation part")
@@ -121,61 +134,77 @@ class Config:
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
 
     def validate(self) -> Config:
-        """Returns self; raises ConfigError naming the first field that cannot be."""
-        data, model, train = self.data, self.model, self.train
-        for name, value, low, high in (
-            ("seed", self.seed, 0, _MANY),
-            ("data.max_tokens", data.max_tokens, 1, _MANY),
-            ("data.batch_size", data.batch_size, 1, _MANY),
-            ("data.train_documents", data.train_documents, 0, _MANY),
-            ("data.length_buckets", data.length_buckets, 1, 64),
-            ("data.pool_batches", data.pool_batches, 1, _MANY),
-            ("model.hidden", model.hidden, 1, _MANY),
-            ("model.word_width", model.word_width, 1, _MANY),
-            ("train.epochs", train.epochs, 1, _MANY),
-            ("train.warmup_steps", train.warmup_steps, 0, _MANY),
-            ("train.average_steps", train.average_steps, 0, _MANY),
-            ("train.patience", train.patience, 0, _MANY),
-            ("train.evaluations_per_epoch", train.evaluations_per_epoch, 1, _MANY),
-            ("train.log_steps", train.log_steps, 1, _MANY),
-            ("train.checkpoint_steps", train.checkpoint_steps, 1, _MANY),
-        ):
-            if not low <= value <= high:
-                raise ConfigError(f"config.{name} is {value}; it must be from {low} to {high}.")
-        for name, rate in (
-            ("data.valid_fraction", data.valid_fraction),
-            ("model.dropout", model.dropout),
-            ("model.embedding_dropout", model.embedding_dropout),
-        ):
-            if not 0.0 <= rate < 1.0:
-                raise ConfigError(f"config.{name} is {rate}; it must be at least 0 and below 1.")
-        for name, rate in (
-            ("train.learning_rate", train.learning_rate),
-            ("train.clip_norm", train.clip_norm),
-        ):
-            # A negated comparison refuses NaN too.
-            if not 0.0 <= rate < float("inf") or (name.endswith("rate") and rate == 0):
-                raise ConfigError(f"config.{name} is {rate}; it must be a positive number.")
-        widths = model.fully_connected
-        if len(widths) not in (1, 2) or any(width < 1 for width in widths):
+        """Brings values to their fields' types; refuses what cannot be.
+
+        Returns:
+          self.
+
+        Raises:
+          ConfigError: naming the first field that is of another type or out of range.
+        """
+        for name, kind in (("data", DataConfig), ("model", ModelConfig), ("train", TrainConfig)):
+            section = getattr(self, name)
+            if not isinstance(section, kind):
+                raise ConfigError(f"config.{name} must be a {kind.__name__}; {section!r} came.")
+        for name, (_, _, _, choices) in fields().items():
+            value = _get(self, name)
+            set_field(self, name, value)
+            if choices and value not in choices:
+                raise ConfigError(
+                    f"config.{name} is {value!r}; it must be one of {', '.join(choices)}."
+                    f"{_nearest(str(value), choices)}"
+                )
+        for name, (low, high) in _WHOLE_NUMBERS.items():
+            if not low <= _get(self, name) <= high:
+                raise ConfigError(
+                    f"config.{name} is {_get(self, name)}; it must be from {low} to {high}."
+                )
+        for name in ("data.valid_fraction", "model.dropout", "model.embedding_dropout"):
+            if not 0.0 <= _get(self, name) < 1.0:
+                raise ConfigError(
+                    f"config.{name} is {_get(self, name)}; it must be at least 0 and below 1."
+                )
+        # Comparisons written so that NaN fails them too.
+        if not 0.0 < self.train.learning_rate < float("inf"):
             raise ConfigError(
-                f"config.model.fully_connected is {tuple(widths)}; the model has one or two "
+                f"config.train.learning_rate is {self.train.learning_rate}; it must be a number "
+                "above 0."
+            )
+        if not 0.0 <= self.train.clip_norm < float("inf"):
+            raise ConfigError(
+                f"config.train.clip_norm is {self.train.clip_norm}; it must be a number of at "
+                "least 0."
+            )
+        widths = self.model.fully_connected
+        if len(widths) not in (1, 2) or not all(1 <= width <= _MANY for width in widths):
+            raise ConfigError(
+                f"config.model.fully_connected is {widths}; the model has one or two "
                 "fully connected layers, each of at least one unit, such as 256 or 512,256."
             )
-        for prefix, section in (("model", model), ("train", train)):
-            for field in dataclasses.fields(section):
-                choices = field.metadata["choices"]
-                value = getattr(section, field.name)
-                if choices and value not in choices:
-                    raise ConfigError(
-                        f"config.{prefix}.{field.name} is {value!r}; it must be one of "
-                        f"{', '.join(choices)}.{_nearest(str(value), choices)}"
-                    )
         return self
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as nested dictionaries that JSON can hold."""
         return dataclasses.asdict(self)
+
+
+_WHOLE_NUMBERS = {
+    "seed": (0, _MANY),
+    "data.max_tokens": (1, _MANY),
+    "data.batch_size": (1, _MANY),
+    "data.train_documents": (0, _MANY),
+    "data.length_buckets": (1, 64),
+    "data.pool_batches": (1, _MANY),
+    "model.hidden": (1, _MANY),
+    "model.word_width": (1, _MANY),
+    "train.epochs": (1, _MANY),
+    "train.warmup_steps": (0, _MANY),
+    "train.average_steps": (0, _MANY),
+    "train.patience": (0, _MANY),
+    "train.evaluations_per_epoch": (1, _MANY),
+    "train.log_steps": (1, _MANY),
+    "train.checkpoint_steps": (1, _MANY),
+}
 
 
 def from_dict(values: dict[str, Any]) -> Config:
@@ -225,11 +254,9 @@ def set_field(config: Config, name: str, value: Any) -> None:
     known = fields()
     if name not in known:
         raise ConfigError(f"There is no config.{name}.{_nearest(name, tuple(known))}")
-    section: Any = config
-    *path, last = name.split(".")
-    for part in path:
-        section = getattr(section, part)
-    setattr(section, last, _convert(name, value, known[name][0]))
+    section, _, last = name.rpartition(".")
+    holder = getattr(config, section) if section else config
+    setattr(holder, last, _convert(name, value, known[name][0]))
 
 
 def load_file(path: str | pathlib.Path) -> Config:
@@ -263,31 +290,58 @@ def load_file(path: str | pathlib.Path) -> Config:
     return config
 
 
+def _get(config: Config, name: str) -> Any:
+    section, _, last = name.rpartition(".")
+    return getattr(getattr(config, section) if section else config, last)
+
+
 def _convert(name: str, value: Any, kind: Any) -> Any:
-    wanted = getattr(kind, "__name__", str(kind))
+    wanted, read = _READERS.get(kind, ("whole numbers separated by commas", _whole_numbers))
     try:
-        if kind is bool:
-            if isinstance(value, str):
-                return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
-            if isinstance(value, bool):
-                return value
-        elif kind is int:
-            if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-                return int(value)
-        elif kind is float:
-            if isinstance(value, str | int | float) and not isinstance(value, bool):
-                return float(value)
-        elif kind is str:
-            if isinstance(value, str):
-                return value
-        else:
-            wanted = "whole numbers separated by commas"
-            if isinstance(value, str):
-                return tuple(int(part) for part in value.strip("()[] ").split(",") if part.strip())
-            return tuple(int(part) for part in value)
+        return read(value)
     except (ValueError, TypeError, KeyError):
-        pass
-    raise ConfigError(f"config.{name} takes {wanted}; {value!r} came.")
+        raise ConfigError(f"config.{name} takes {wanted}; {value!r} came.") from None
+
+
+def _truth(value: Any) -> bool:
+    if isinstance(value, str):
+        return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
+    if isinstance(value, bool):
+        return value
+    raise TypeError
+
+
+def _whole_number(value: Any) -> int:
+    # A bool is an Integral to Python; as a number it is a mistake.
+    if isinstance(value, bool) or not isinstance(value, str | numbers.Integral):
+        raise TypeError
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, str | numbers.Real):
+        raise TypeError
+    return float(value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise TypeError
+
+
+def _whole_numbers(value: Any) -> tuple[int, ...]:
+    if isinstance(value, str):
+        value = [part for part in value.strip("()[] ").split(",") if part.strip()]
+    return tuple(_whole_number(part) for part in value)
+
+
+_READERS: dict[Any, tuple[str, Any]] = {
+    bool: ("true or false", _truth),
+    int: ("a whole number", _whole_number),
+    float: ("a number", _number),
+    str: ("a text", _text),
+}
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
+from scipy.special import expit
 
 from axml_jax import metrics, runs
 from axml_jax.analysis import bootstrap_intervals
@@ -56,7 +57,7 @@ def evaluate_run(
     """
     folder = pathlib.Path(run_folder)
     model = load(folder)
-    data = open_store(store or model.description["data"]["path"])
+    data = open_store(pathlib.Path(store or model.description["data"]["path"]))
     _require_same_ids(model, data)
     if split not in data.splits:
         raise InputError(
@@ -90,9 +91,7 @@ def evaluate_run(
         "propensity": {"A": a, "B": b},
         "scores": scores,
         "config": model.description["config"],
-        "data": {
-            key: value for key, value in model.description["data"].items() if key != "path"
-        },
+        "data": {key: value for key, value in model.description["data"].items() if key != "path"},
         "trained_with": {
             key: model.description[key] for key in ("versions", "commit", "device", "cores")
         },
@@ -182,7 +181,7 @@ def _print_example(
     print(f"  text       {text}{' …' if len(tokens) > _EXAMPLE_WORDS else ''}")
     print(f"  true       {', '.join(sorted(data.label_names[j] for j in true)) or '(none)'}")
     predicted = (
-        f"{data.label_names[j]} {1 / (1 + np.exp(-float(logit))):.2f}{' *' if j in true else ''}"
+        f"{data.label_names[j]} {expit(float(logit)):.2f}{' *' if j in true else ''}"
         for logit, j in zip(logits, label_ids, strict=True)
     )
     print(f"  predicted  {', '.join(predicted)}    (* is true)")

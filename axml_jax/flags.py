@@ -6,6 +6,7 @@ default, and absl refuses an unknown one and names the nearest.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -13,6 +14,8 @@ from absl import app, flags, logging
 
 from axml_jax import config as config_lib
 from axml_jax.errors import ConfigError, InputError
+
+_BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 
 
 def define_config(default: str | None = None) -> None:
@@ -61,12 +64,16 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
             logging.set_verbosity(logging.WARNING)
         try:
             main(argv)
-        except (InputError, ConfigError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(1)
+            sys.stdout.flush()
         except BrokenPipeError:
-            # The reader of our output has gone (`| head`); nothing is left to say.
-            sys.stderr.close()
-            sys.exit(0)
+            # The reader of our output has gone (`| head`); nothing is left to say, and Python's
+            # last flush at exit must not say it either.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.dup2(nowhere, sys.stderr.fileno())
+            sys.exit(_BROKEN_PIPE)
+        except (InputError, ConfigError, NotImplementedError, OSError) as error:
+            print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
+            sys.exit(1)
 
     app.run(guarded)

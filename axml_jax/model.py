@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,14 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
+from scipy.special import expit
 
 from axml_jax import config as config_lib
 from axml_jax import metrics, runs
 from axml_jax.config import Config
 from axml_jax.data.corpus import Document
-from axml_jax.data.store import open_store, write_store
+from axml_jax.data.store import Store, open_store, write_store
 from axml_jax.data.text import Vocabulary
-from axml_jax.errors import InputError
+from axml_jax.errors import ConfigError, InputError
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.predict import Predictor
 from axml_jax.train.checkpoint import Checkpoints
@@ -94,18 +96,23 @@ class Model:
         self, texts: Iterable[str], top_k: int = 5, min_probability: float = 0.0
     ) -> Iterator[list[Prediction]]:
         """Like `predict`, text by text, with memory for a few thousand texts only."""
-        if isinstance(texts, str):
-            raise ValueError("texts must be an iterable of strings; a single string came.")
+        _refuse_single_string(texts)
         if not 0.0 <= min_probability <= 1.0:
             raise ValueError(f"min_probability is {min_probability}; it must be from 0 to 1.")
-        for logits, label_ids in self.predict_ids(map(self.encode, texts), top_k):
-            # float64, so that a large logit's probability stays below 1 for longer.
-            probabilities = 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
-            yield [
-                Prediction(self.label_names[i], float(probability), float(logit))
-                for i, probability, logit in zip(label_ids, probabilities, logits, strict=True)
-                if probability >= min_probability
-            ]
+        # The generator begins after the checks: they speak now, not at the first answer.
+        rows = self.predict_ids(map(self.encode, texts), top_k)
+        return (self._named(*row, min_probability) for row in rows)
+
+    def _named(
+        self, logits: np.ndarray, label_ids: np.ndarray, min_probability: float
+    ) -> list[Prediction]:
+        # float64, so that a large logit's probability stays below 1 for longer.
+        probabilities = expit(logits.astype(np.float64))
+        return [
+            Prediction(self.label_names[i], float(probability), float(logit))
+            for i, probability, logit in zip(label_ids, probabilities, logits, strict=True)
+            if probability >= min_probability
+        ]
 
     def predict_ids(
         self, documents: Iterable[np.ndarray], top_k: int
@@ -125,6 +132,8 @@ class Model:
 
     def encode(self, text: str) -> np.ndarray:
         """The int32 token ids of a text, cut at the configuration's max_tokens."""
+        if not isinstance(text, str):
+            raise ValueError(f"a text must be a string; {text!r:.60} came.")
         return self.vocabulary.encode(text, self.config.data.max_tokens)
 
     def evaluate(
@@ -145,7 +154,11 @@ class Model:
 
         Returns:
           Percentages by name, such as "P@1".
+
+        Raises:
+          ValueError: texts and labels of different numbers, or no text at all.
         """
+        _refuse_single_string(texts)
         k = min(max(ks), len(self.label_names))
         encoded = [self.encode(text) for text in texts]
         truth, num_labels = self._truth(labels)
@@ -165,13 +178,23 @@ class Model:
         indices: list[int] = []
         offsets = [0]
         for names in labels:
-            if isinstance(names, str):
-                raise ValueError("labels must hold a list of names per text; a string came.")
+            _refuse_string_of_labels(names)
             indices += sorted({ids.setdefault(name, len(ids)) for name in names})
             offsets.append(len(indices))
         shape = (len(offsets) - 1, len(ids))
         ones = np.ones(len(indices), np.float32)
         return scipy.sparse.csr_matrix((ones, indices, offsets), shape), len(ids)
+
+
+def _refuse_single_string(texts: Any) -> None:
+    if isinstance(texts, str):
+        raise ValueError("texts must be an iterable of strings; a single string came.")
+
+
+def _refuse_string_of_labels(names: Any) -> None:
+    # A string is an iterable of names too: of its letters.
+    if isinstance(names, str):
+        raise ValueError(f"labels must hold a list of names per text; the string {names!r} came.")
 
 
 def load(run_folder: str | os.PathLike[str]) -> Model:
@@ -188,27 +211,31 @@ def load(run_folder: str | os.PathLike[str]) -> Model:
     """
     folder = pathlib.Path(run_folder)
     description = runs.read_description(folder)
-    config = config_lib.from_dict(description["config"])
     vocabulary = Vocabulary.load(folder / "words.json")
     labels = runs.read_json(folder / "labels.json")
-    module = make_model(
-        config, len(vocabulary), len(labels["names"]), description["data"]["word_width"]
-    )
+    try:
+        config = config_lib.from_dict(description["config"])
+        width = int(description["data"]["word_width"])
+        num_labels = len(labels["names"])
+        missing = {"train_counts", "train_documents"} - labels.keys()
+    except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"run.json or labels.json is damaged: {error}", file=folder) from error
+    if missing:
+        raise InputError(f"{', '.join(missing)} is missing.", file=folder / "labels.json")
+    module = make_model(config, len(vocabulary), num_labels, width)
     shapes = dict(
         jax.eval_shape(
             module.init, jax.random.key(0), jnp.ones((1, 2), jnp.int32), jnp.full((1,), 2)
         )
     )
     params = shapes.pop("params")
-    checkpoints = Checkpoints(folder)
+    checkpoints = Checkpoints(folder, read_only=True)
     try:
         weights, _ = checkpoints.restore_best(params)
         constants = checkpoints.restore_constants(shapes)
     finally:
         checkpoints.close()
-    return Model(
-        config, description, vocabulary, labels, module, {"params": weights, **constants}
-    )
+    return Model(config, description, vocabulary, labels, module, {"params": weights, **constants})
 
 
 def fit(
@@ -236,27 +263,46 @@ def fit(
 
     Raises:
       InputError: texts and labels of different numbers, or without any label.
-      ConfigError: settings that cannot be.
+      ConfigError: settings that cannot be, or a run folder of other texts.
     """
     config = (config or Config()).validate()
+    _refuse_single_string(texts)
     if len(texts) != len(labels):
         raise InputError(f"there are {len(texts)} texts but {len(labels)} label lists.")
-    folder = pathlib.Path(run_folder)
-    store_path = folder.with_name(folder.name + ".store")
-    if store_path.exists():
-        store = open_store(store_path)
-    else:
-        documents = [
-            Document(text, tuple(dict.fromkeys(names)))
-            for text, names in zip(texts, labels, strict=True)
-        ]
-        store = write_store(
-            store_path,
-            {"train": documents},
-            source="texts in memory",
-            vectors="ppmi" if config.model.word_vectors == "store" else "none",
-            vector_width=config.model.word_width,
-            seed=config.seed,
-        )
-    train(config, store, folder, max_minutes=max_minutes)
+    documents = []
+    for text, names in zip(texts, labels, strict=True):
+        if not isinstance(text, str):
+            raise ValueError(f"a text must be a string; {text!r:.60} came.")
+        _refuse_string_of_labels(names)
+        documents.append(Document(text, tuple(dict.fromkeys(names))))
+    folder = pathlib.Path(os.path.abspath(run_folder))
+    train(config, _store_beside(folder, documents, config), folder, max_minutes=max_minutes)
     return load(folder)
+
+
+def _store_beside(folder: pathlib.Path, documents: list[Document], config: Config) -> Store:
+    """RUN_FOLDER.store, written unless these documents stand there already."""
+    path = folder.with_name(folder.name + ".store")
+    digest = hashlib.sha256(repr([tuple(document) for document in documents]).encode()).hexdigest()
+    source = f"{len(documents)} texts in memory, sha256 {digest}"
+    vectors = "ppmi" if config.model.word_vectors == "store" else "none"
+    width, seed = config.model.word_width, config.seed
+    if not path.exists():
+        return write_store(
+            path,
+            {"train": documents},
+            source=source,
+            vectors=vectors,
+            vector_width=width,
+            seed=seed,
+        )
+    store = open_store(path)
+    made = store.description["settings"]
+    if store.description["source"] != source or (
+        (made["vectors"], made["vector_width"], made["seed"]) != (vectors, width, seed)
+    ):
+        raise ConfigError(
+            f"{path} was made of other texts or labels, or with another seed or other word "
+            f"vectors; name another run_folder, or remove {folder} and {path}."
+        )
+    return store

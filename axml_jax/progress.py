@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -38,7 +38,7 @@ def bar(
       done: Units already done before this call (a resumed run).
 
     Yields:
-      advance(n=1, note=""): call it when n more units are done; `note` replaces the
+      advance(n=1, note=None): call it when n more units are done; a `note` replaces the
       text at the end of the line (a loss, say).
     """
     if sys.stderr.isatty():
@@ -57,7 +57,7 @@ def progress(
     iterable: Iterable[Item], description: str, total: int | None = None, unit: str = "documents"
 ) -> Iterator[Item]:
     """Iterates over `iterable` while showing progress; see `bar`."""
-    if total is None and hasattr(iterable, "__len__"):
+    if total is None and isinstance(iterable, Sized):
         total = len(iterable)
     with bar(description, total, unit) as advance:
         for item in iterable:

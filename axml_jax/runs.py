@@ -20,8 +20,7 @@ import pathlib
 import platform
 import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from axml_jax import __version__
@@ -29,18 +28,23 @@ from axml_jax.errors import ConfigError, InputError
 
 FORMAT = "axml_jax.run"
 FORMAT_VERSION = 1
+_LOCK = ".lock"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
 
 
-def environment() -> dict[str, Any]:
-    """Versions, commit and devices: what a result has to name beside its configuration."""
+def environment(devices: Sequence[Any] | None = None) -> dict[str, Any]:
+    """Versions, commit and devices: what a result has to name beside its configuration.
+
+    Args:
+      devices: The devices in use; all local ones by default.
+    """
     import jax
 
     versions = {"axml_jax": __version__, "python": platform.python_version()}
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-    devices = jax.local_devices()
+    devices = devices or jax.local_devices()
     return {
         "versions": versions,
         "commit": commit(),
@@ -51,28 +55,32 @@ def environment() -> dict[str, Any]:
 
 def commit() -> str | None:
     """The source's git commit, "+changes" appended where files differ; None outside git."""
-    folder = pathlib.Path(__file__).resolve().parent
-    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--exclude=*"]
+    file = pathlib.Path(__file__).resolve()
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(file.parent), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        return done.stdout.strip()
+
     try:
-        done = subprocess.run(
-            [*command, "--dirty=+changes"], capture_output=True, text=True, timeout=20, check=True
-        )
+        # Installed into an environment inside somebody's repository, it is no part of that.
+        git("ls-files", "--error-unmatch", file.name)
+        return git("describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes")
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() or None
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes JSON by way of a temporary file, so that a reader never sees half of it."""
     path = pathlib.Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with open(temporary, "w", encoding="utf-8") as file:
             json.dump(value, file, indent=1, ensure_ascii=False)
             file.write("\n")
         os.replace(temporary, path)
     except BaseException:
-        pathlib.Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -103,6 +111,10 @@ def read_description(folder: str | os.PathLike[str]) -> dict[str, Any]:
             f"{__version__} reads version {FORMAT_VERSION}.",
             file=folder / "run.json",
         )
+    if not all(isinstance(description.get(part), dict) for part in ("config", "data")):
+        raise InputError(
+            "this run.json is damaged: 'config' or 'data' is missing.", file=folder / "run.json"
+        )
     return description
 
 
@@ -114,7 +126,8 @@ def open_run(
     Args:
       folder: The run folder.
       config: The resolved configuration.
-      data: What identifies the data; its "fingerprint" must match to continue.
+      data: What identifies the data: its "fingerprint" and that of its word "vectors" (or None)
+        must match to continue.
 
     Returns:
       The folder's path, and whether the run is continued.
@@ -126,18 +139,19 @@ def open_run(
     folder = pathlib.Path(folder)
     if (folder / "run.json").is_file():
         old = read_description(folder)
-        differing = _differences(old["config"], config)
-        if old["data"]["fingerprint"] != data["fingerprint"]:
-            differing.append(
-                f"data: {old['data']['fingerprint'][:12]} there, {data['fingerprint'][:12]} here"
-            )
+        differing = _differences(old["config"], config, "config")
+        for part in ("fingerprint", "vectors"):
+            differing += _differences(old["data"].get(part), data.get(part), f"data.{part}")
         if differing:
             raise ConfigError(
                 f"{folder} holds a run of another configuration; name another --run, or give "
                 "the same configuration to continue it. Differing: " + "; ".join(differing)
             )
         return folder, True
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    # A lock is all that a refused or killed beginning leaves.
+    if folder.exists() and (
+        not folder.is_dir() or any(path.name != _LOCK for path in folder.iterdir())
+    ):
         raise InputError(
             "it exists, is not empty and is not a run folder; name another.", file=folder
         )
@@ -145,8 +159,13 @@ def open_run(
     return folder, False
 
 
-def describe_run(folder: pathlib.Path, config: dict[str, Any], data: dict[str, Any]) -> None:
-    """Writes run.json, which makes the folder a run."""
+def describe_run(
+    folder: pathlib.Path,
+    config: dict[str, Any],
+    data: dict[str, Any],
+    devices: Sequence[Any] | None = None,
+) -> None:
+    """Writes run.json, which makes the folder a run; see `open_run` and `environment`."""
     write_json(
         folder / "run.json",
         {
@@ -154,17 +173,17 @@ def describe_run(folder: pathlib.Path, config: dict[str, Any], data: dict[str, A
             "version": FORMAT_VERSION,
             "config": config,
             "data": data,
-            **environment(),
+            **environment(devices),
         },
     )
 
 
-def _differences(old: Any, new: Any, prefix: str = "") -> list[str]:
+def _differences(old: Any, new: Any, prefix: str) -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         return [
             line
             for key in sorted(old.keys() | new.keys())
-            for line in _differences(old.get(key), new.get(key), f"{prefix}.{key}".lstrip("."))
+            for line in _differences(old.get(key), new.get(key), f"{prefix}.{key}")
         ]
     # A tuple becomes a list in JSON.
     old, new = (list(x) if isinstance(x, tuple) else x for x in (old, new))
@@ -183,11 +202,15 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
     except ImportError:  # not a Unix: no lock to be had
         yield
         return
-    with open(folder / ".lock", "w") as file:
+    with open(folder / _LOCK, "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ConfigError(f"another process is training in {folder}.") from None
+        except BlockingIOError:
+            raise ConfigError(
+                f"another process is training in {folder}; wait for its end, or name another --run."
+            ) from None
+        except OSError:  # a file system without locks
+            pass
         yield
 
 
@@ -205,7 +228,8 @@ class MetricWriter:
 
     def __init__(self, folder: pathlib.Path, size: int = 0, step: int = 0) -> None:
         self._metrics = open(folder / "metrics.jsonl", "ab")  # noqa: SIM115 - closed in close()
-        self._metrics.truncate(size)
+        # Not beyond its end, should somebody have shortened it: that would fill it with zeros.
+        self._metrics.truncate(min(size, os.fstat(self._metrics.fileno()).st_size))
         self._timings = open(folder / "timings.jsonl", "a", encoding="utf-8")  # noqa: SIM115
         self._events = None
         with contextlib.suppress(ImportError):
@@ -214,13 +238,18 @@ class MetricWriter:
             self._events = SummaryWriter(str(folder / "events"), purge_step=step or None)
 
     def write(self, step: int, values: dict[str, Any], timings: dict[str, float]) -> None:
-        """Writes one record; `timings` go to their own file."""
+        """Writes a record of numbers and groups of numbers; `timings` go to their own file."""
         self._metrics.write(json.dumps({"step": step, **values}).encode() + b"\n")
         self._timings.write(json.dumps({"step": step, **timings}) + "\n")
+        # Whoever watches the files sees each record at once.
+        self._metrics.flush()
+        self._timings.flush()
         if self._events is not None:
             for name, value in {**values, **timings}.items():
-                if isinstance(value, int | float):
-                    self._events.add_scalar(name.replace("@", "_at_"), value, step)
+                group = value if isinstance(value, dict) else {"": value}
+                for inner, number in group.items():
+                    tag = f"{name}/{inner}".rstrip("/").replace("@", "_at_")
+                    self._events.add_scalar(tag, number, step)
 
     def flush(self) -> int:
         """Brings everything to the disk; returns the size of metrics.jsonl in bytes."""
@@ -251,7 +280,8 @@ class StopRequest:
     def __enter__(self) -> StopRequest:
         for number in (signal.SIGTERM, signal.SIGINT):
             with contextlib.suppress(ValueError):
-                self._previous[number] = signal.signal(number, self._receive)
+                # None stands for a handler that was not set from Python.
+                self._previous[number] = signal.signal(number, self._receive) or signal.SIG_DFL
         return self
 
     def _receive(self, number: int, frame: Any) -> None:

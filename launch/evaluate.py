@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from axml_jax import flags as axml_flags
+from axml_jax.errors import ConfigError
 
 _RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
 _STORE = flags.DEFINE_string(
@@ -34,15 +35,16 @@ _EXAMPLES = flags.DEFINE_integer(
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    from axml_jax.errors import ConfigError
-    from axml_jax.evaluation import evaluate_run
-
     try:
         ks = tuple(sorted({int(k) for k in _K.value}))
     except ValueError:
-        raise ConfigError(f"--k takes whole numbers such as 1,3,5; {_K.value} came.") from None
+        ks = ()
     if not ks or ks[0] < 1:
-        raise ConfigError(f"--k takes numbers of at least 1; {_K.value} came.")
+        given = ",".join(_K.value)
+        raise ConfigError(f"--k takes whole numbers of at least 1, such as 1,3,5; {given} came.")
+    # jax takes seconds to import; mistakes on the command line are told before that.
+    from axml_jax.evaluation import evaluate_run
+
     evaluate_run(
         _RUN.value,
         store=_STORE.value,

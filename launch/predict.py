@@ -1,13 +1,13 @@
 """Predicts the labels of texts, one text a line, as JSON lines in input order.
 
-    python launch/predict.py --run RUN --input texts.txt --output predictions.jsonl
-    cat texts.txt | python launch/predict.py --run RUN
+python launch/predict.py --run RUN --input texts.txt --output predictions.jsonl
+cat texts.txt | python launch/predict.py --run RUN
 """
 
-import contextlib
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from absl import flags
 
@@ -24,9 +24,20 @@ _MIN_PROBABILITY = flags.DEFINE_float(
 )
 
 
+def _standard_input() -> Iterator[str]:
+    from axml_jax.errors import InputError
+
+    # Bytes, so that the text is UTF-8 whatever the locale says, and only a newline ends a line.
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise InputError(f"not UTF-8: {error}", file="standard input", line=number) from error
+
+
 def main(argv: Sequence[str]) -> None:
     del argv
-    from axml_jax.data.corpus import read_lines
+    from axml_jax.data.corpus import open_bytes, read_lines
     from axml_jax.errors import ConfigError
     from axml_jax.model import load
     from axml_jax.progress import progress
@@ -36,15 +47,17 @@ def main(argv: Sequence[str]) -> None:
         raise ConfigError(
             f"--top_k is {_TOP_K.value}, but the model has {len(model.label_names)} labels."
         )
-    with contextlib.ExitStack() as stack:
-        if _INPUT.value == "-":
-            texts = (line.rstrip("\r\n") for line in sys.stdin)
-        else:
-            texts = read_lines(_INPUT.value)
-        output = sys.stdout
-        if _OUTPUT.value != "-":
-            output = stack.enter_context(open(_OUTPUT.value, "w", encoding="utf-8"))
-        answers = model.predict_stream(texts, _TOP_K.value, _MIN_PROBABILITY.value)
+    if _INPUT.value == "-":
+        texts = _standard_input()
+    else:
+        # A wrong name is told before anything is written.
+        open_bytes(_INPUT.value).close()
+        texts = read_lines(_INPUT.value)
+        if os.path.exists(_OUTPUT.value) and os.path.samefile(_INPUT.value, _OUTPUT.value):
+            raise ConfigError("--output is the file of --input, which it would overwrite.")
+    answers = model.predict_stream(texts, _TOP_K.value, _MIN_PROBABILITY.value)
+    place = sys.stdout.fileno() if _OUTPUT.value == "-" else _OUTPUT.value
+    with open(place, "w", encoding="utf-8", closefd=_OUTPUT.value != "-") as output:
         for line, labels in enumerate(progress(answers, "predicting"), 1):
             record = {"line": line, "labels": [label._asdict() for label in labels]}
             output.write(json.dumps(record, ensure_ascii=False) + "\n")

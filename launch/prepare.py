@@ -12,7 +12,7 @@ separated by spaces (or by --separator); UTF-8, plain or compressed as .gz or .x
 Files for validation and test are optional; without one for validation, training sets a part aside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from absl import flags
 
@@ -22,13 +22,15 @@ _SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 _DATASET = flags.DEFINE_enum("dataset", None, ["pydocs"], "A data set that comes along.")
 for _split, _name in _SPLITS.items():
     flags.DEFINE_string(f"{_split}_texts", None, f"File of {_name} texts, one a line.")
-    flags.DEFINE_string(f"{_split}_labels", None, f"File with their labels, line by line.")
+    flags.DEFINE_string(f"{_split}_labels", None, "File with their labels, line by line.")
     flags.DEFINE_string(f"{_split}_ids", None, "File with an id for each text (optional).")
 _SEPARATOR = flags.DEFINE_string("separator", None, "Between two labels; by default white space.")
-_KEEP_EMPTY = flags.DEFINE_boolean("keep_empty", False, "Keep empty texts instead of refusing them.")
+_KEEP_EMPTY = flags.DEFINE_boolean(
+    "keep_empty", False, "Keep empty texts instead of refusing them."
+)
 _OUT = flags.DEFINE_string("out", None, "Folder to make.", required=True)
 _OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Replace the prepared data in --out.")
-_VOCABULARY = flags.DEFINE_integer("vocabulary_size", 500_000, "The most words kept.", lower_bound=3)
+_VOCABULARY = flags.DEFINE_integer("vocabulary_size", 500_000, "Words kept at most.", lower_bound=3)
 _MIN_DOCUMENTS = flags.DEFINE_integer(
     "min_documents", 1, "Leave out words that occur in fewer training texts.", lower_bound=1
 )
@@ -38,8 +40,8 @@ _MAX_TOKENS = flags.DEFINE_integer(
 _VECTORS = flags.DEFINE_string(
     "vectors",
     "ppmi",
-    "Word vectors to begin with: ppmi makes them from the training texts; none; or a file in GloVe's "
-    "text format.",
+    "Word vectors to begin with: ppmi makes them from the training texts; none; or a file in "
+    "GloVe's text format.",
 )
 _WIDTH = flags.DEFINE_integer(
     "vector_width", 300, "Width of vectors made here; those of a file have its own.", lower_bound=1
@@ -53,7 +55,7 @@ def main(argv: Sequence[str]) -> None:
     from axml_jax.data.builders import pydocs
     from axml_jax.errors import ConfigError
 
-    files = {
+    files: dict[str, list[str]] = {
         split: [flags.FLAGS[f"{split}_{kind}"].value for kind in ("texts", "labels", "ids")]
         for split in _SPLITS
     }
@@ -66,15 +68,15 @@ def main(argv: Sequence[str]) -> None:
             "Name either --dataset pydocs or your own --train_texts and --train_labels."
         )
     store.check_writable(_OUT.value, _OVERWRITE.value)
+    splits: dict[str, Iterable[corpus.Document]] = {}
     if _DATASET.value:
-        splits, about = pydocs.build()
+        documents, about = pydocs.build()
+        splits.update(documents)
         source = f"{pydocs.source(about)}; fingerprint {about['fingerprint']}"
     else:
         on_empty = "keep" if _KEEP_EMPTY.value else "error"
-        splits = {
-            split: corpus.read_line_aligned(texts, labels, _SEPARATOR.value, ids, on_empty)
-            for split, (texts, labels, ids) in files.items()
-        }
+        for split, (texts, labels, ids) in files.items():
+            splits[split] = corpus.read_line_aligned(texts, labels, _SEPARATOR.value, ids, on_empty)
         source = "line-aligned files"
     written = store.write_store(
         _OUT.value,

@@ -4,10 +4,18 @@ The environment variables below must stand before jax is first imported, which i
 while this file is read and not in a fixture.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from axml_jax.config import Config
+    from axml_jax.data.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 PLATFORM = os.environ.get("AXML_TEST_PLATFORM", "cpu")
@@ -62,3 +70,63 @@ def user_environment() -> dict[str, str]:
     if flags:
         environment["XLA_FLAGS"] = " ".join(flags)
     return environment
+
+
+@pytest.fixture(scope="session")
+def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Compiles equal programs once: training the same tiny model again takes a second, not ten."""
+    from jax.experimental.compilation_cache import compilation_cache as cache
+
+    folder = tmp_path_factory.mktemp("compiled")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    cache.reset_cache()
+    yield folder
+    jax.config.update("jax_compilation_cache_dir", None)
+    cache.reset_cache()
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """Docstrings of absl: 44 documents to train on, 18 to validate, 20 to test; 8-wide vectors."""
+    from axml_jax.data.builders import pydocs
+    from axml_jax.data.store import write_store
+
+    splits, _ = pydocs.build(files=pydocs.installed_files(("absl",)))
+    few = {"train": splits["train"][:44], "valid": splits["valid"], "test": splits["test"]}
+    path = tmp_path_factory.mktemp("data") / "store"
+    return write_store(path, few, source="docstrings of absl", vector_width=8)
+
+
+def make_tiny_config() -> Config:
+    """A model of a few hundred weights: 6 steps an epoch, the last of half a batch."""
+    from axml_jax.config import Config
+
+    config = Config()
+    config.data.max_tokens = 16
+    config.data.batch_size = 8
+    config.model.hidden = 4
+    config.model.fully_connected = (4,)
+    config.train.learning_rate = 0.05
+    config.train.epochs = 3
+    config.train.log_steps = 2
+    return config
+
+
+@pytest.fixture
+def tiny_config() -> Config:
+    """See `make_tiny_config`; a fresh one for each test."""
+    return make_tiny_config()
+
+
+@pytest.fixture(scope="session")
+def tiny_run(
+    tmp_path_factory: pytest.TempPathFactory, tiny_store: Store, compilation_cache: Path
+) -> Path:
+    """A run folder: `tiny_config` trained on `tiny_store`.  Read it only."""
+    from axml_jax.train.loop import train
+
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    train(make_tiny_config(), tiny_store, folder)
+    return folder

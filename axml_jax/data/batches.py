@@ -143,7 +143,7 @@ class TrainBatches:
         self._buckets = tuple(buckets)
         self._seed = seed
         self._lengths = np.minimum(split.lengths[members], self._buckets[-1])
-        self._width = max((len(split.labels(int(i))) for i in members), default=1) or 1
+        self._width = max(1, int(np.diff(split.label_offsets)[members].max(initial=0)))
         self.steps_per_epoch = -(-len(members) // batch_size)
 
     def from_step(self, step: int, end: int) -> Iterator[Batch]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import io
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, cast
 
@@ -43,19 +42,17 @@ def open_bytes(path: str | Path) -> IO[bytes]:
     """
     path = Path(path)
     try:
-        raw = path.open("rb")
+        if path.suffix == ".gz":
+            return cast(IO[bytes], gzip.open(path, "rb"))
+        if path.suffix == ".xz":
+            return cast(IO[bytes], lzma.open(path, "rb"))
+        return path.open("rb")
     except OSError as error:
         reason = "there is no such file" if not path.exists() else error.strerror
         raise InputError(f"cannot be read: {reason}", file=path) from error
-    # One large buffer in front of the decompressors: their own hand out single lines slowly.
-    if path.suffix == ".gz":
-        return io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), 1 << 20)
-    if path.suffix == ".xz":
-        return io.BufferedReader(cast(io.RawIOBase, lzma.LZMAFile(raw)), 1 << 20)
-    return raw
 
 
-def read_byte_lines(path: str | Path) -> Iterator[bytes]:
+def read_byte_lines(path: str | Path) -> Generator[bytes, None, None]:
     """The lines of a file without their line ends (`\\n` or `\\r\\n`, nothing else ends a line).
 
     Raises:
@@ -70,13 +67,13 @@ def read_byte_lines(path: str | Path) -> Iterator[bytes]:
                 yield line.rstrip(b"\r\n") if line.endswith(b"\n") else line
         except _DAMAGED as error:
             raise InputError(
-                f"the file is damaged or cut short after this line ({error}); fetch or compress it anew",
+                f"damaged or cut short from here on ({error}); fetch or compress the file anew",
                 file=path,
-                line=number,
+                line=number + 1,
             ) from error
 
 
-def read_lines(path: str | Path) -> Iterator[str]:
+def read_lines(path: str | Path) -> Generator[str, None, None]:
     """The lines of a UTF-8 text file without their line ends.
 
     Raises:
@@ -115,8 +112,8 @@ def read_line_aligned(
 ) -> Iterator[Document]:
     """Reads documents from files that tell about the same document on the same line.
 
-    Files are UTF-8; `.gz` and `.xz` are read directly.  An empty line of labels is a document without
-    labels and is kept.  An empty line of text is an error unless it is asked for.
+    Files are UTF-8; `.gz` and `.xz` are read directly.  An empty line of labels is a document
+    without labels and is kept.  An empty line of text is an error unless it is asked for.
 
     Args:
       texts_path: One text a line.
@@ -171,7 +168,7 @@ def _read_line_aligned(
 
 
 def _refuse_unequal(
-    paths: list[Path], readers: list[Iterator[str]], rows: list[str | None], read: int
+    paths: list[Path], readers: Sequence[Iterator[str]], rows: list[str | None], read: int
 ) -> None:
     totals = [
         read if row is None else read + 1 + sum(1 for _ in reader)

@@ -1,15 +1,16 @@
 """From documents to arrays of ids on disk, in one pass over the text.
 
-The vocabulary is only known when all of the split `train` was seen.  Until then words get provisional
-ids in order of appearance; afterwards the ids on disk are replaced.  Labels of all splits are kept in
-memory (4 bytes each) until all their names are known.  Knows nothing about vectors or models.
+The vocabulary is only known when all of the split `train` was seen.  Until then words get
+provisional ids in order of appearance; afterwards the ids on disk are replaced.  Labels of all
+splits are kept in memory (4 bytes each) until all their names are known.  Knows nothing about
+vectors or models.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -101,9 +102,14 @@ class _SplitEncoder:
         self.ids: list[str] = []
         self.truncated = self.empty = self.unknown = self.tokens = 0
 
-    def documents(self, documents: Iterable[Document], max_tokens: int, encode: Any) -> None:
+    def documents(
+        self,
+        documents: Iterable[Document],
+        max_tokens: int,
+        encode: Callable[[Sequence[str]], np.ndarray],
+    ) -> None:
         """Reads all documents; `encode` turns words into ids."""
-        total = len(documents) if hasattr(documents, "__len__") else None
+        total = len(documents) if isinstance(documents, Sized) else None
         ends = array("q", [0])
         with ArrayWriter(self.folder / "tokens.npy", np.int32) as tokens:
             for document in progress(documents, f"reading {self.name}", total):
@@ -114,7 +120,9 @@ class _SplitEncoder:
                 self.empty += not words
                 tokens.write(encode(words))
                 ends.append(tokens.length)
-                self.labels.extend([self._label_ids[name] for name in dict.fromkeys(document.labels)])
+                self.labels.extend(
+                    [self._label_ids[name] for name in dict.fromkeys(document.labels)]
+                )
                 self.label_ends.append(len(self.labels))
                 self.ids.append(document.id)
             self.tokens = tokens.length
@@ -187,7 +195,7 @@ def encode_splits(
     words = _Ids(first=UNK + 1)
     in_documents: Counter[str] = Counter()
 
-    def encode_train(document: list[str]) -> np.ndarray:
+    def encode_train(document: Sequence[str]) -> np.ndarray:
         in_documents.update(set(document))
         return np.array([words[word] for word in document] or [UNK], np.int32)
 

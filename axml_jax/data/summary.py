@@ -2,71 +2,52 @@
 
 from __future__ import annotations
 
-from axml_jax.data.store import Store
+from axml_jax.data.store import TRAIN, Store
 
 Rows = list[tuple[str, ...]]
 
 
-def split_rows(store: Store) -> Rows:
-    """A header, then one row of counts for each split."""
-    rows: Rows = [
-        (
-            "split",
-            "documents",
-            "labels",
-            "labels/doc",
-            "words/doc",
-            "unknown words",
-            "truncated",
-            "without labels",
-            "labels unseen in train",
-        )
-    ]
-    for name, about in store.description["splits"].items():
-        documents = about["documents"]
-        unseen = f"{about['labels_unseen_in_train']:,} ({about['entries_unseen_in_train']:,} uses)"
-        rows.append(
-            (
-                name,
-                f"{documents:,}",
-                f"{about['distinct_labels']:,}",
-                f"{about['labels'] / documents:.2f}",
-                f"{(about['tokens'] - about['empty_documents']) / documents:.0f}",
-                f"{about['unknown_tokens'] / about['tokens']:.1%}",
-                f"{about['truncated_documents'] / documents:.1%}",
-                f"{about['documents_without_labels']:,}",
-                "-" if name == "train" else unseen,
-            )
-        )
+def table_rows(store: Store) -> Rows:
+    """One row for each quantity, one column for each split; the first row is the header."""
+    splits = store.description["splits"]
+    rows: Rows = [("", *splits)]
+
+    def add(name: str, *values: str) -> None:
+        rows.append((name, *values))
+
+    abouts = list(splits.values())
+    add("documents", *(f"{about['documents']:,}" for about in abouts))
+    add("different labels", *(f"{about['distinct_labels']:,}" for about in abouts))
+    add(f"  of them not in {TRAIN}", *(f"{about['labels_unseen_in_train']:,}" for about in abouts))
+    add("labels per document", *(_ratio(about, "labels", ".2f") for about in abouts))
+    add("documents without labels", *(f"{about['documents_without_labels']:,}" for about in abouts))
+    add("words per document", *(_ratio(about, "tokens", ".0f") for about in abouts))
+    add("unknown words", *(f"{about['unknown_tokens'] / about['tokens']:.1%}" for about in abouts))
+    add("documents cut", *(_ratio(about, "truncated_documents", ".1%") for about in abouts))
+    add("documents without words", *(f"{about['empty_documents']:,}" for about in abouts))
     return rows
 
 
 def notes(store: Store) -> list[str]:
-    """Sentences about the store as a whole: words, vectors, what is worth knowing, fingerprint."""
+    """Sentences about the store as a whole: words, vectors, fingerprint."""
     description = store.description
     words = f"{description['words']:,} words"
     about = description["vectors"]
     if about is None:
         words += ", without vectors"
     elif about["kind"] == "ppmi":
-        words += f", vectors of width {about['width']} made from the training text (ppmi)"
+        words += f", vectors of width {about['width']} made from the training texts (ppmi)"
     else:
         words += (
-            f", vectors of width {about['width']} from {about['file']}: {about['words_found']:,} "
-            f"words found, {about['token_coverage']:.1%} of the training text"
+            f", vectors of width {about['width']} from {about['file']} for "
+            f"{about['words_found']:,} of them, {about['token_coverage']:.1%} of the training texts"
         )
-    lines = [words]
-    for name, split in description["splits"].items():
-        if split["empty_documents"]:
-            count = split["empty_documents"]
-            lines.append(f"{name}: {count:,} documents without a word are read as one unknown word")
-    lines.append(f"fingerprint {store.fingerprint[:16]}  ({store.path})")
-    return lines
+    return [words, f"fingerprint {store.fingerprint[:16]}, in {store.path}"]
 
 
 def show(store: Store) -> None:
-    """Prints the table and the notes; in colours where rich is installed."""
-    header, *rows = split_rows(store)
+    """Prints the table and the notes; ruled where rich is installed."""
+    header, *rows = table_rows(store)
     try:
         from rich.console import Console
         from rich.table import Table
@@ -92,3 +73,7 @@ def plain_table(rows: Rows) -> str:
         cells += [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
         lines.append("  ".join(cells))
     return "\n".join(lines)
+
+
+def _ratio(about: dict[str, int], name: str, form: str) -> str:
+    return format(about[name] / about["documents"], form)

@@ -51,11 +51,11 @@ def read_glove(
 ) -> tuple[Float32[np.ndarray, "V E"], Coverage]:
     """Reads the vectors of `words` from a file in GloVe's text format, line by line.
 
-    A row is a word and E numbers, separated by single spaces; E is what the first row has.  The word
-    may hold spaces (as some do in the 840B file).  A first line of two whole numbers, as word2vec and
-    fastText write it, is passed over.  `.gz` and `.xz` are read directly.  Where a word stands twice,
-    the first row counts; where a word of the vocabulary (lower case) stands only in other cases, the
-    first of those.
+    A row is a word and E numbers, separated by single spaces; E is what the first row has.  The
+    word may hold spaces (as some do in the 840B file).  A first line of two whole numbers, as
+    word2vec and fastText write it, is passed over.  `.gz` and `.xz` are read directly.  Where a
+    word stands twice, the first row counts; where a word of the vocabulary (lower case) stands only
+    in other cases, the first of those.  Numbers are read in rows of words of the vocabulary only.
 
     Args:
       path: The file.
@@ -68,8 +68,8 @@ def read_glove(
       And the coverage.
 
     Raises:
-      InputError: A row with another width, a number that is none or not finite (with file and line),
-        or no word found at all.
+      InputError: A row with another width, a number that is none or not finite (with file and
+        line), or no word found at all.
     """
     ids = {word.encode(): i for i, word in enumerate(words) if i > UNK}
     rows: dict[int, np.ndarray] = {}

@@ -1,4 +1,4 @@
-"""Flax modules, each usable alone: words, encoder, label attention, and AttentionXML of the three."""
+"""Flax modules, each usable alone: words, encoder, label attention, and all three: AttentionXML."""
 
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.models.bilstm import BiLSTM, BiLSTMParameters

@@ -1,4 +1,4 @@
-"""AttentionXML: words to label logits, eqs. (1) to (5).  Knows nothing about training, losses or files."""
+"""AttentionXML: words to label logits, eqs. (1) to (5).  Knows nothing of training or files."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class AttentionXML(nn.Module):
     """The whole model: word vectors, BiLSTM, multi-label attention, shared fully connected layers.
 
     The paper's two settings: `hidden=256, fully_connected=(256,)` (RCV1, EUR-Lex, Wiki10-31K) and
-    `hidden=512, fully_connected=(512, 256)` (WikiLSHTC, AmazonCat-13K), both with 300-dimensional words
-    and dropout 0.5.
+    `hidden=512, fully_connected=(512, 256)` (WikiLSHTC, AmazonCat-13K), both with 300-dimensional
+    words and dropout 0.5.
 
     Attributes:
       num_words: V, words of the vocabulary with padding (id 0).
@@ -37,9 +37,9 @@ class AttentionXML(nn.Module):
       fully_connected: Widths of the one or two shared layers.
       dropout: Rate between encoder and attention.
       embedding_dropout: Rate on the word vectors.
-      attention: Implementation of eqs. (4) and (5): None (choose) | "reference" | "chunked" | "pallas".
+      attention: Implementation of eqs. (4) and (5), "reference" | "chunked" | "pallas"; None chooses.
       precision: Precision of the attention's matrix products, as in `axml_kernels.label_scores`.
-      trainable_words: Whether word vectors are trained; else they lie in the collection "constants".
+      trainable_words: Whether word vectors are trained; else they lie in "constants", not "params".
       initial_output_bias: Initial output bias in log-odds.
       vectors_init: Initial word vectors [V, E].
       queries_init: Initial label queries [L, D].
@@ -57,8 +57,8 @@ class AttentionXML(nn.Module):
     precision: lax.PrecisionLike = None
     trainable_words: bool = True
     initial_output_bias: float = 0.0
-    vectors_init: Initializer = uniform_vectors()  # noqa: RUF009
-    queries_init: Initializer = initializers.xavier_uniform()  # noqa: RUF009
+    vectors_init: Initializer = uniform_vectors()
+    queries_init: Initializer = initializers.xavier_uniform()
     dtype: DTypeLike | None = None
 
     def setup(self) -> None:
@@ -88,8 +88,8 @@ class AttentionXML(nn.Module):
         Args:
           token_ids: [B, T] int32; what lies beyond a document's length is not read.
           lengths: [B] int32, 0 to T; a document without tokens counts as one zero state.
-          document_keys: One random key per document, [B] typed or [B, 2] raw: dropout as in training.
-            None: no dropout.
+          document_keys: One random key per document, typed [B] or raw [B, 2], for dropout as in
+            training; None for no dropout.
 
         Returns:
           [B, L] float32.

@@ -1,4 +1,4 @@
-"""Dropout whose mask belongs to the document: the same on any device, in any batch, at any padding."""
+"""Dropout whose mask is the document's own: on any device, in any batch, at any padding."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def document_dropout(
 ) -> Float[Array, "B T D"]:
     """Sets a share of x to zero and scales the rest so that the mean stays: x keep / share.
 
-    Document b's mask is drawn from `document_keys[b]` and `site` alone, and its element (t, d) does not
-    depend on T: random words are counted along the flat index t D + d, and JAX's partitionable threefry
-    (the default) gives word n the same bits however many are drawn.  One 32-bit word serves four
-    elements, since drawing is dear on a CPU; the share kept is therefore a multiple of 1/256, the
-    nearest to 1 - rate, and the scale is that of the share really kept.
+    Document b's mask is drawn from `document_keys[b]` and `site` alone, and its element (t, d) does
+    not depend on T: random words are counted along the flat index t D + d, and JAX's partitionable
+    threefry (the default) gives word n the same bits however many are drawn.  One 32-bit word
+    serves four elements, since drawing is dear on a CPU; the share kept is therefore a multiple of
+    1/256, the nearest to 1 - rate (at least 1/256), and the scale is that of the share really kept.
 
     Args:
       x: [B, T, D].

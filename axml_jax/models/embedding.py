@@ -5,6 +5,9 @@ Knows nothing about text, vocabularies or files: rows of the table are given by 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -20,8 +23,8 @@ CONSTANTS = "constants"  # the variable collection of frozen tables: no gradient
 def uniform_vectors(bound: float = 1.0) -> Initializer:
     """Vectors from uniform(-bound, bound).
 
-    A bound of 1 has a standard deviation of 0.58: near GloVe's (0.4 to 0.6) and that of vectors made
-    from the training text (0.5), so the LSTM's gates start in the same range whichever is used.
+    A bound of 1 has a standard deviation of 0.58: near GloVe's (0.4 to 0.6) and that of vectors
+    made from the training text (0.5), so the LSTM's gates start in the same range with each.
 
     Args:
       bound: Largest absolute value.
@@ -30,7 +33,9 @@ def uniform_vectors(bound: float = 1.0) -> Initializer:
       An initializer `(key, shape, dtype) -> array`.
     """
 
-    def initializer(key, shape, dtype=None, out_sharding=None):
+    def initializer(
+        key: Array, shape: Sequence[int], dtype: DTypeLike | None = None, out_sharding: Any = None
+    ) -> Array:
         del out_sharding
         return jax.random.uniform(key, shape, dtype or jnp.float32, -bound, bound)
 
@@ -41,8 +46,9 @@ class WordRepresentation(nn.Module):
     """Looks up one vector per token: X = (x_1, ..., x_T), eq. (1).
 
     The table is the variable `vectors` [V, E], in the collection "params" when it is trained and in
-    "constants" when it is frozen: an optimizer that is given "params" then neither changes it nor holds
-    moments for it.  Row 0, the padding, counts as zeros whatever it holds and gets no gradient.
+    "constants" when it is frozen: an optimizer that is given "params" then neither changes it nor
+    holds moments for it.  Row 0, the padding, counts as zeros whatever it holds, and gets no
+    gradient.
 
     Attributes:
       num_words: V, rows of the table.
@@ -55,7 +61,7 @@ class WordRepresentation(nn.Module):
     num_words: int
     width: int
     trainable: bool = True
-    vectors_init: Initializer = uniform_vectors()  # noqa: RUF009
+    vectors_init: Initializer = uniform_vectors()
     dtype: DTypeLike | None = None
 
     @nn.compact

@@ -6,12 +6,13 @@ Holds the parameters; the arithmetic is `axml_kernels`.  Knows nothing about wor
 from __future__ import annotations
 
 import jax.numpy as jnp
-from axml_kernels import Head, label_attention_weights, label_scores, label_top_k
 from flax import linen as nn
 from jax import lax
 from jax.nn import initializers
 from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, Int
+
+from axml_kernels import Head, label_attention_weights, label_scores, label_top_k
 
 
 class LabelAttention(nn.Module):
@@ -20,8 +21,8 @@ class LabelAttention(nn.Module):
     With A = softmax over a document's tokens of hidden . queries, m = A hidden (eq. 4):
     logit = output . f(K2 f(K1 m + b1) + b2) + output_bias, f = ReLU (eq. 5, one or two layers).
 
-    What the paper leaves open: the fully connected layers have biases, which start at 0; the output has
-    one scalar bias for all labels; queries, kernels and the output start Xavier-uniform.
+    What the paper leaves open: the fully connected layers have biases, which start at 0; the output
+    has one bias for all labels; queries, kernels and the output start Xavier-uniform.
 
     Attributes:
       num_labels: L.
@@ -40,7 +41,7 @@ class LabelAttention(nn.Module):
     implementation: str | None = None
     precision: lax.PrecisionLike = None
     initial_output_bias: float = 0.0
-    queries_init: Initializer = initializers.xavier_uniform()  # noqa: RUF009
+    queries_init: Initializer = initializers.xavier_uniform()
 
     def setup(self) -> None:
         if len(self.fully_connected) not in (1, 2):
@@ -49,7 +50,9 @@ class LabelAttention(nn.Module):
                 f"it is {self.fully_connected!r}."
             )
         xavier = initializers.xavier_uniform()
-        self.queries = self.param("queries", self.queries_init, (self.num_labels, self.width), jnp.float32)
+        self.queries = self.param(
+            "queries", self.queries_init, (self.num_labels, self.width), jnp.float32
+        )
         kernels, biases = [], []
         width = self.width
         for layer, units in enumerate(self.fully_connected):
@@ -74,11 +77,12 @@ class LabelAttention(nn.Module):
         Returns:
           [B, L] float32 log-odds.
         """
+        queries, head = self._weights(hidden)
         return label_scores(
             hidden,
-            self.queries,
+            queries,
             lengths,
-            self.head,
+            head,
             implementation=self.implementation,
             precision=self.precision,
         )
@@ -96,11 +100,12 @@ class LabelAttention(nn.Module):
         Returns:
           Log-odds [B, k] float32 and label ids [B, k] int32.
         """
+        queries, head = self._weights(hidden)
         return label_top_k(
             hidden,
-            self.queries,
+            queries,
             lengths,
-            self.head,
+            head,
             k,
             implementation=self.implementation,
             precision=self.precision,
@@ -122,4 +127,12 @@ class LabelAttention(nn.Module):
         Returns:
           [B, K, T]; each row sums to one over the document's tokens and is zero at padding.
         """
-        return label_attention_weights(hidden, self.queries, lengths, label_ids)
+        queries, _ = self._weights(hidden)
+        return label_attention_weights(
+            hidden, queries, lengths, label_ids, precision=self.precision
+        )
+
+    def _weights(self, hidden: Array) -> tuple[Array, Head]:
+        """Queries and head with the operands of matrix products in hidden's type."""
+        kernels = tuple(kernel.astype(hidden.dtype) for kernel in self.head.kernels)
+        return self.queries.astype(hidden.dtype), self.head._replace(kernels=kernels)

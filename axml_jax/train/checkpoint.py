@@ -19,29 +19,48 @@ import orbax.checkpoint as ocp
 from axml_jax.errors import InputError
 from axml_jax.train.state import Params, TrainState
 
+_KEEP = {"latest": 2, "best": 1, "constants": 1}
+
 
 class Checkpoints:
     """The checkpoints of one run.
 
     Args:
       folder: The run folder.
+      read_only: Nothing is made or tidied up: another process may be training there.
     """
 
-    def __init__(self, folder: str | pathlib.Path) -> None:
+    def __init__(self, folder: str | pathlib.Path, read_only: bool = False) -> None:
+        self._read_only = read_only
         # orbax takes absolute paths only.
         self._folder = pathlib.Path(folder).resolve() / "checkpoints"
-        self._latest = self._manager("latest", keep=2)
-        self._best = self._manager("best", keep=1)
-        self._constants = self._manager("constants", keep=1)
+        self._managers: dict[str, ocp.CheckpointManager] = {}
 
-    def _manager(self, name: str, keep: int) -> ocp.CheckpointManager:
-        return ocp.CheckpointManager(
-            self._folder / name,
-            options=ocp.CheckpointManagerOptions(
-                max_to_keep=keep, create=True, enable_async_checkpointing=False
-            ),
-            item_names=("arrays", "counters"),
-        )
+    def _manager(self, name: str) -> ocp.CheckpointManager:
+        if name not in self._managers:
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=_KEEP[name],
+                create=not self._read_only,
+                # What a killed save left.
+                cleanup_tmp_directories=not self._read_only,
+                enable_async_checkpointing=False,
+            )
+            self._managers[name] = ocp.CheckpointManager(
+                self._folder / name, options=options, item_names=("arrays", "counters")
+            )
+        return self._managers[name]
+
+    @property
+    def _latest(self) -> ocp.CheckpointManager:
+        return self._manager("latest")
+
+    @property
+    def _best(self) -> ocp.CheckpointManager:
+        return self._manager("best")
+
+    @property
+    def _constants(self) -> ocp.CheckpointManager:
+        return self._manager("constants")
 
     def save_latest(self, state: TrainState, counters: dict[str, Any]) -> None:
         """Saves the whole state and the loop's counters under the state's step."""
@@ -65,6 +84,16 @@ class Checkpoints:
 
     def restore_best(self, weights: Params) -> tuple[Params, dict[str, Any]]:
         """The best weights, in the shape of `weights`, and what was saved with them."""
+        return self._restore(self._best, self._best_step(), weights)
+
+    def best_counters(self) -> dict[str, Any]:
+        """What was saved with the best weights, without reading these."""
+        step = self._best_step()
+        counters = ocp.args.Composite(counters=ocp.args.JsonRestore())
+        restored: dict[str, Any] = self._best.restore(step, args=counters)["counters"]
+        return restored
+
+    def _best_step(self) -> int:
         step = self._best.latest_step()
         if step is None:
             raise InputError(
@@ -72,7 +101,7 @@ class Checkpoints:
                 "same launch/train.py command continues it.",
                 file=self._folder.parent,
             )
-        return self._restore(self._best, step, weights)
+        return int(step)
 
     def save_constants(self, constants: Params) -> None:
         """Saves what training never changes, once."""
@@ -93,21 +122,27 @@ class Checkpoints:
         )
         manager.wait_until_finished()
 
-    @staticmethod
-    def _restore(manager: ocp.CheckpointManager, step: int, tree: Any) -> tuple[Any, Any]:
+    def _restore(self, manager: ocp.CheckpointManager, step: int, tree: Any) -> tuple[Any, Any]:
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         shapes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), tree
         )
-        restored = manager.restore(
-            step,
-            args=ocp.args.Composite(
-                arrays=ocp.args.StandardRestore(shapes), counters=ocp.args.JsonRestore()
-            ),
-        )
+        try:
+            restored = manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    arrays=ocp.args.StandardRestore(shapes), counters=ocp.args.JsonRestore()
+                ),
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"the checkpoint of step {step} is damaged or of another model: {error}",
+                file=manager.directory,
+            ) from error
         return restored["arrays"], restored["counters"]
 
     def close(self) -> None:
         """Releases orbax's resources."""
-        for manager in (self._latest, self._best, self._constants):
+        for manager in self._managers.values():
             manager.close()
+        self._managers.clear()

@@ -101,7 +101,7 @@ def label_state_queries(
 
     @jax.jit
     def mean_states(variables: Any, token_ids: jax.Array, lengths: jax.Array) -> jax.Array:
-        hidden = model.apply(variables, token_ids, lengths, method=AttentionXML.encode)
+        hidden = jnp.asarray(model.apply(variables, token_ids, lengths, method=AttentionXML.encode))
         return hidden.sum(axis=1) / lengths[:, None].astype(hidden.dtype)
 
     initial = variables["params"]["labels"]["queries"]

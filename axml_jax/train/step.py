@@ -58,8 +58,8 @@ def make_train_step(
             logits = model.apply(
                 {"params": params, **constants}, batch.token_ids, batch.lengths, document_keys=keys
             )
-            loss = losses.binary_cross_entropy(logits, batch.label_ids, batch.weights)
-            return share * loss
+            label_ids, weights = jnp.asarray(batch.label_ids), jnp.asarray(batch.weights)
+            return share * losses.binary_cross_entropy(jnp.asarray(logits), label_ids, weights)
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
         loss, gradient = jax.lax.psum((loss, gradient), axis_name)

@@ -29,6 +29,7 @@ MASKED = -1e30
 class Plan(NamedTuple):
     """What is fixed while tracing: labels per block, precision of products, and what follows the average."""
 
+    group: int
     block: int
     precision: PrecisionLike
     finish: "Finish"
@@ -68,19 +69,19 @@ def scores_from_average(layers: Any, average: Array, precision: PrecisionLike) -
     return scores_from_projected((kernels, biases, output, output_bias), projected, precision)
 
 
-def into_blocks(x: Array, block: int, axis: int) -> Array:
-    """Split the labels on an axis into blocks, moved to the front: [..., L, ...] -> [N, ..., C, ...]."""
-    short = -x.shape[axis] % block
+def into_blocks(x: Array, size: int, axis: int) -> Array:
+    """Split an axis into blocks, moved to the front: [..., L, ...] -> [N, ..., C, ...], zeros in the last one."""
+    short = -x.shape[axis] % size
     x = jnp.pad(x, [(0, short if i == axis else 0) for i in range(x.ndim)])
-    x = x.reshape(*x.shape[:axis], -1, block, *x.shape[axis + 1 :])
+    x = x.reshape(*x.shape[:axis], -1, size, *x.shape[axis + 1 :])
     return jnp.moveaxis(x, axis, 0)
 
 
-def from_blocks(x: Array, num_labels: int, axis: int) -> Array:
-    """The inverse of into_blocks; `axis` is that of the labels in the result."""
+def from_blocks(x: Array, whole: int, axis: int) -> Array:
+    """The inverse of into_blocks; `axis` is that of the result, `whole` its size there."""
     x = jnp.moveaxis(x, 0, axis)
     x = x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
-    return lax.slice_in_dim(x, 0, num_labels, axis=axis)
+    return lax.slice_in_dim(x, 0, whole, axis=axis)
 
 
 def block_scores(hidden: Array, queries: Array, real: Array, precision: PrecisionLike) -> Array:
@@ -110,10 +111,18 @@ def real_tokens(hidden: Array, lengths: Array) -> Array:
 def forward(
     plan: Plan, hidden: Array, queries: Array, values: Array, lengths: Array, layers: Any
 ) -> tuple[Array, Array]:
-    """The results of all blocks, labels on axis 1, and the log-sum-exp as [N, B, C]."""
-    step = partial(block_forward, plan, hidden, values, real_tokens(hidden, lengths), layers)
-    results, log_sums = lax.map(step, into_blocks(queries, plan.block, 0))
-    return from_blocks(results, queries.shape[0], 1), log_sums
+    """The results of all blocks, labels on axis 1, and the log-sum-exp as [groups, N, B of a group, C]."""
+    blocks = into_blocks(queries, plan.block, 0)
+
+    def group(documents: tuple[Array, Array, Array]) -> tuple[Array, Array]:
+        hidden, values, lengths = documents
+        step = partial(block_forward, plan, hidden, values, real_tokens(hidden, lengths), layers)
+        results, log_sums = lax.map(step, blocks)
+        return from_blocks(results, queries.shape[0], 1), log_sums
+
+    documents = [into_blocks(x, plan.group, 0) for x in (hidden, values, lengths)]
+    results, log_sums = lax.map(group, tuple(documents))
+    return from_blocks(results, hidden.shape[0], 0), log_sums
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -132,46 +141,58 @@ def attend_forward(
     return results, (hidden, queries, values, lengths, layers, log_sums)
 
 
+def block_backward(
+    plan: Plan, hidden: Array, values: Array, real: Array, layers: Any, sums: tuple, block: tuple
+) -> tuple[tuple, Array]:
+    """Add a block's share to the sums over labels; return its share of the gradient of its queries."""
+    d_hidden, d_values, d_layers = sums
+    queries, d_queries, log_sum, gradient = block
+    precision, dtype = plan.precision, hidden.dtype
+    scores = block_scores(hidden, queries, real, precision)
+    weights = jnp.exp(scores - log_sum[:, None, :])
+    narrow = weights.astype(dtype)
+    average = product("btg,btc->bgc", values, narrow, precision)
+    _, pull = jax.vjp(lambda p, a: plan.finish(p, a, precision), layers, average)
+    block_layers, d_average = pull(gradient)
+    # sum_t A dA, which the softmax's gradient needs, is also average . d_average.
+    drift = (average * d_average).sum(axis=1)
+    d_average = d_average.astype(dtype)
+    d_weights = product("btg,bgc->btc", values, d_average, precision)
+    d_scores = (weights * (d_weights - drift[:, None, :])).astype(dtype)
+    d_queries += product("btc,btd->cd", d_scores, hidden, precision)
+    d_hidden += product("btc,cd->btd", d_scores, queries, precision)
+    d_values += product("btc,bgc->btg", narrow, d_average, precision)
+    return (d_hidden, d_values, jax.tree.map(jnp.add, d_layers, block_layers)), d_queries
+
+
 def attend_backward(plan: Plan, saved: tuple, gradient: Array) -> tuple:
-    """One block of labels at a time: its weights again, then the products of the chain rule."""
+    """Every block's weights again, then the products of the chain rule.
+
+    Sums over labels (of a group's hidden states) run along the inner loop, those over documents along the outer.
+    """
     hidden, queries, values, lengths, layers, log_sums = saved
-    precision = plan.precision
-    real = real_tokens(hidden, lengths)
-    dtype = hidden.dtype
+    wide = sum_dtype(hidden.dtype)
+    blocks = into_blocks(queries, plan.block, 0)
 
-    def step(sums: tuple, block: tuple) -> tuple[tuple, Array]:
-        queries, log_sum, gradient = block
-        d_hidden, d_values, d_layers = sums
-        scores = block_scores(hidden, queries, real, precision)
-        weights = jnp.exp(scores - log_sum[:, None, :])
-        narrow = weights.astype(dtype)
-        average = product("btg,btc->bgc", values, narrow, precision)
-        _, pull = jax.vjp(lambda p, a: plan.finish(p, a, precision), layers, average)
-        block_layers, d_average = pull(gradient)
-        # sum_t A dA, which the softmax's gradient needs, is also average . d_average.
-        drift = (average * d_average).sum(axis=1)
-        d_average = d_average.astype(dtype)
-        d_weights = product("btg,bgc->btc", values, d_average, precision)
-        d_values += product("btc,bgc->btg", narrow, d_average, precision)
-        d_scores = (weights * (d_weights - drift[:, None, :])).astype(dtype)
-        d_queries = product("btc,btd->cd", d_scores, hidden, precision)
-        d_hidden += product("btc,cd->btd", d_scores, queries, precision)
-        d_layers = jax.tree.map(jnp.add, d_layers, block_layers)
-        return (d_hidden, d_values, d_layers), d_queries
+    def group(sums: tuple, documents: tuple) -> tuple[tuple, tuple]:
+        d_blocks, d_layers = sums
+        hidden, values, lengths, log_sums, gradient = documents
+        real = real_tokens(hidden, lengths)
+        step = partial(block_backward, plan, hidden, values, real, layers)
+        start = (jnp.zeros(hidden.shape, wide), jnp.zeros(values.shape, wide), d_layers)
+        labels = (blocks, d_blocks, log_sums, into_blocks(gradient, plan.block, 1))
+        (d_hidden, d_values, d_layers), d_blocks = lax.scan(step, start, labels)
+        return (d_blocks, d_layers), (d_hidden, d_values)
 
-    wide = sum_dtype(dtype)
-    start = (
-        jnp.zeros(hidden.shape, wide),
-        jnp.zeros(values.shape, wide),
-        jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), layers),
-    )
-    blocks = (into_blocks(queries, plan.block, 0), log_sums, into_blocks(gradient, plan.block, 1))
-    (d_hidden, d_values, d_layers), d_queries = lax.scan(step, start, blocks)
-    d_queries = from_blocks(d_queries, queries.shape[0], 0)
+    start = (jnp.zeros(blocks.shape, wide), jax.tree.map(jnp.zeros_like, layers))
+    split = [into_blocks(x, plan.group, 0) for x in (hidden, values, lengths, gradient)]
+    documents = (*split[:3], log_sums, split[3])
+    (d_blocks, d_layers), (d_hidden, d_values) = lax.scan(group, start, documents)
+    batch, num_labels = hidden.shape[0], queries.shape[0]
     return (
-        d_hidden.astype(dtype),
-        d_queries.astype(dtype),
-        d_values.astype(dtype),
+        from_blocks(d_hidden, batch, 0).astype(hidden.dtype),
+        from_blocks(d_blocks, num_labels, 0).astype(queries.dtype),
+        from_blocks(d_values, batch, 0).astype(values.dtype),
         None,
         d_layers,
     )
@@ -193,11 +214,11 @@ def plan_scores(
         head.output.astype(wide),
         head.output_bias.astype(wide),
     )
-    block = tiling.label_block(batch, tokens, num_labels)
+    tile = tiling.tile(batch, tokens, num_labels)
     if tiling.project_first(tokens, width, kernels[0].shape[1], num_labels):
         values = product("btd,df->btf", hidden, kernels[0], precision).astype(hidden.dtype)
-        return Plan(block, precision, scores_from_projected), values, (kernels[1:], *rest)
-    return Plan(block, precision, scores_from_average), hidden, (kernels, *rest)
+        return Plan(*tile, precision, scores_from_projected), values, (kernels[1:], *rest)
+    return Plan(*tile, precision, scores_from_average), hidden, (kernels, *rest)
 
 
 def label_attention(
@@ -205,9 +226,9 @@ def label_attention(
 ) -> Array:
     """m[b,l] = sum_t A[b,l,t] hidden[b,t] (eq. 4): [B, L, D]."""
     batch, tokens, _ = hidden.shape
-    block = tiling.label_block(batch, tokens, queries.shape[0])
+    tile = tiling.tile(batch, tokens, queries.shape[0])
     return attend(
-        Plan(block, precision, average_itself), hidden, queries, hidden, lengths, ()
+        Plan(*tile, precision, average_itself), hidden, queries, hidden, lengths, ()
     )
 
 

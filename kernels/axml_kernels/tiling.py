@@ -20,6 +20,9 @@ def label_block(batch: int, tokens: int, num_labels: int) -> int:
     return -(-labels // LABEL_MULTIPLE) * LABEL_MULTIPLE
 
 
+def tile(batch,tokens,num_labels):
+    g=FORCE[0]; return (min(batch,g),min(num_labels,FORCE[1]))
+FORCE=[2,256]
 def project_first(tokens: int, width: int, features: int, num_labels: int) -> bool:
     """Whether averaging hidden K1 takes fewer operations than averaging hidden and then applying K1.
 

@@ -1,1 +1,1 @@
-"""Data sets that axml_jax makes by itself.  One module per data set; each is imported where used."""
+"""Data sets that axml_jax makes by itself: one module each, imported where used."""

@@ -43,7 +43,7 @@ def path_labels(module: str) -> list[str]:
 
 
 def _identifiers(docstrings: Sequence[Docstring]) -> list[str]:
-    """Public-looking dotted names (numpy.linalg.svd); the full name where two would be equal."""
+    """Public-looking dotted names (numpy.linalg.svd); where two would be equal, module:name."""
     short, full = [], []
     for item in docstrings:
         parts = item.module.split(".")
@@ -51,15 +51,10 @@ def _identifiers(docstrings: Sequence[Docstring]) -> list[str]:
         last = parts[-1]
         if item.qualname == "" or not public or not last.startswith("_"):
             public.append(last)
-        names = [item.qualname] if item.qualname else []
-        short.append(".".join([*public, *names]))
-        full.append(".".join([*parts, *names]))
+        short.append(".".join([*public, *([item.qualname] if item.qualname else [])]))
+        full.append(f"{item.module}:{item.qualname}")
     times = Counter(short)
-    taken = {name for name in short if times[name] == 1}
-    return [
-        s if times[s] == 1 else f if f not in taken else f"{f}:"
-        for s, f in zip(short, full, strict=True)
-    ]
+    return [s if times[s] == 1 else f for s, f in zip(short, full, strict=True)]
 
 
 def _entry(item: Docstring) -> Entry:
@@ -81,10 +76,13 @@ def documents_of(
       minimum_documents: Labels of fewer documents are dropped, then documents without labels;
         repeated until nothing changes.
     """
+    from axml_jax.progress import progress
+
     entries = [_entry(item) for item in docstrings]
     ordinary = ordinary_words(entries)
     documents = []
-    for identifier, entry in zip(_identifiers(docstrings), entries, strict=True):
+    named = zip(_identifiers(docstrings), entries, strict=True)
+    for identifier, entry in progress(named, "cleaning docstrings", total=len(entries)):
         text = clean(entry, ordinary)
         if len(_WORD.findall(text)) >= minimum_words:
             documents.append(Document(text, tuple(entry.labels), identifier))

@@ -3,13 +3,14 @@ r"""What would give a docstring's labels away leaves its text.
 The labels are the parts of the module path and the targets of See Also sections (already cut, see
 `pydocs_see_also`).  Removed, in this order, and why:
 
-* import statements (`>>> from scipy import stats`) and `.. currentmodule::` lines: they are the path;
+* import statements (`>>> from scipy import stats`) and `.. currentmodule::` lines: they are
+  the path;
 * URLs, e-mail addresses and `%(templates)s`: links to a package's manual are its name;
 * reST role names (`:func:`, `:mod:`): only the packages that use Sphinx have them;
-* dotted names and file paths (`np.linalg.svd`, `stats.norm.pdf`, `numpy/lib/x.py`) that start at one
-  of the packages or an alias of one, or contain a part of the document's own path or one of its
-  labels.  The rule for packages and aliases is the same in every document, so that neither the
-  presence nor the absence of `np.` tells where a text comes from;
+* dotted names and file paths (`np.linalg.svd`, `stats.norm.pdf`, `numpy/lib/x.py`) that start at
+  one of the packages or an alias of one, or contain a part of the document's own path or one of
+  its labels.  The rule for packages and aliases is the same in every document, so that neither
+  the presence nor the absence of `np.` tells where a text comes from;
 * the names of the packages and their aliases (NumPy, np, JAX, jnp, ...) wherever they stand, also
   inside of a word (`jax_debug_nans`, `jaxpr`);
 * the object's own name, and the names of the classes around it, wherever they stand;
@@ -28,9 +29,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 PACKAGE_NAMES = frozenset(
-    "python numpy np scipy sp jax jaxlib jnp jsp lax flax linen nnx optax orbax ocp absl".split()
+    {"numpy", "np", "scipy", "sp", "jax", "jaxlib", "jnp", "jsp", "lax"}
+    | {"flax", "linen", "nnx", "optax", "orbax", "ocp", "absl"}
 )
-"""Names and customary aliases of the packages; `python` is the list's name of the library."""
+"""Names and customary aliases of the packages; the standard library has none."""
 
 _IMPORT = re.compile(
     r"^\s*(?:>>>|\.\.\.|In \[\d+\]:|\$)?\s*"

@@ -36,13 +36,13 @@ PACKAGES: Mapping[str, str] = {
 
 # Docstrings of tests describe the test, not the module; the other folders are not the package's.
 _SKIPPED_FOLDERS = frozenset(
-    "test tests idle_test site-packages dist-packages __pycache__ _bundled".split()
+    {"test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__", "_bundled"}
 )
 _NEWDOC_CALLS = frozenset({"add_newdoc", "_add_newdoc"})
 
 
 class Docstring(NamedTuple):
-    """One docstring as found: `module` and `qualname` are dotted; a module's own has qualname ''."""
+    """One docstring: `module` and `qualname` are dotted; a module's own has the qualname ''."""
 
     module: str
     qualname: str
@@ -121,7 +121,7 @@ def _newdoc(call: ast.Call, module: str) -> Iterator[Docstring]:
     if len(values) < 3 or not values[0] or not values[1]:
         return
     place, name, doc = values[0], values[1], call.args[2]
-    if not all(part.isidentifier() for part in place.split(".")):
+    if not all(part.isidentifier() for part in f"{place}.{name}".split(".")):
         return  # numpy.typing's add_newdoc is another function: (name, value, doc)
     if values[2]:
         yield Docstring(place, name, values[2])
@@ -135,7 +135,7 @@ def _newdoc(call: ast.Call, module: str) -> Iterator[Docstring]:
 
 
 def _walk(body: Sequence[ast.stmt], module: str, scope: str) -> Iterator[Docstring]:
-    """Classes, functions and `add_newdoc` calls, also under if/try/with/for; not inside functions."""
+    """Classes, functions and `add_newdoc` calls, under if/try/with/for too, not in functions."""
     for node in body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             name = f"{scope}.{node.name}" if scope else node.name

@@ -26,7 +26,7 @@ def _clean(text: str, ordinary: frozenset[str] = frozenset()) -> str:
         ("Numbers import a lot.\nfrom the start", "Numbers import a lot. from the start"),
         (".. currentmodule:: scipy.linalg\nafter", "after"),
         ("at https://docs.example.org/scipy/svd.html or me@scipy.org.", "at or ."),
-        ("see `docs <https://example.org/linalg>`_", "see `docs <>`_"),
+        ("see `docs <https://example.org/linalg>`_", "see `docs < >`_"),
         ("a %(before_notes)s b ${extra} c", "a b c"),
         ("call :func:`~scipy.stats.norm` or :class:`Thing`", "call or `Thing`"),
         ("np.linalg.norm(x) + jnp.sum(y) + x.shape", "(x) + (y) + x.shape"),

@@ -143,6 +143,8 @@ def test_ids_are_public_names_and_distinct() -> None:
             Docstring("p.a._y", "same", _body(3)),
             Docstring("_pydecimal", "Decimal.sqrt", _body(4)),
             Docstring("_pydecimal", "", _body(5)),
+            Docstring("q.r", "", _body(6)),
+            Docstring("q", "r", _body(7)),
         ],
         minimum_words=1,
         minimum_documents=1,
@@ -150,10 +152,12 @@ def test_ids_are_public_names_and_distinct() -> None:
     assert [(d.id, d.labels) for d in found] == [
         ("_pydecimal", ("pydecimal",)),
         ("_pydecimal.Decimal.sqrt", ("pydecimal",)),
-        ("p.a._x.same", ("a", "p", "x")),
-        ("p.a._y.same", ("a", "p", "y")),
+        ("p.a._x:same", ("a", "p", "x")),
+        ("p.a._y:same", ("a", "p", "y")),
         ("p.a.f", ("a", "p")),
         ("p.g", ("impl", "p")),
+        ("q.r:", ("q", "r")),
+        ("q:r", ("q",)),
     ]
 
 
@@ -207,7 +211,8 @@ def test_no_text_names_its_object_or_a_package(installed: tuple[Splits, Any]) ->
     for part in installed[0].values():
         for document in part:
             words = set(_words(document.text))
-            assert not words & variants(document.id.rpartition(".")[2]), document.id
+            own = re.split("[.:]", document.id.rstrip(":"))[-1]
+            assert not words & variants(own), document.id
             assert not words & PACKAGE_NAMES, document.id
             assert not re.search("numpy|scipy|jax", document.text, re.IGNORECASE), document.id
 

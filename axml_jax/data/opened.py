@@ -1,0 +1,223 @@
+"""An opened store: what training, evaluation and prediction read.
+
+`axml_jax.data.store` describes the format, writes it, and offers these names too.  Knows nothing
+about tokenizing or models.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from jaxtyping import Float32, Int32, Int64
+
+from axml_jax.data.store_files import (
+    ARRAYS,
+    DESCRIPTION,
+    IDS,
+    LABELS,
+    REMEDY,
+    VECTORS,
+    WORDS,
+    file_sum,
+    fingerprint,
+    read_array,
+    read_json,
+)
+from axml_jax.data.text import Vocabulary
+from axml_jax.errors import InputError
+
+FORMAT = "axml_jax.store"
+VERSION = 1
+TRAIN = "train"
+
+
+class Split:
+    """The documents of one split, in the order they were read.
+
+    Attributes:
+      tokens: Word ids of all documents, one after another.
+      offsets: Where each document begins, and the end of the last.
+      label_ids: Label ids of all documents, ascending within each.
+      label_offsets: Where the labels of each document begin, and the end of the last.
+      num_labels: L, the number of labels in the whole store.
+      ids: Document ids, or None.
+    """
+
+    def __init__(
+        self,
+        tokens: Int32[np.ndarray, " tokens"],
+        offsets: Int64[np.ndarray, " N+1"],
+        label_ids: Int32[np.ndarray, " entries"],
+        label_offsets: Int64[np.ndarray, " N+1"],
+        num_labels: int,
+        ids: list[str] | None = None,
+    ) -> None:
+        self.tokens = tokens
+        self.offsets = offsets
+        self.label_ids = label_ids
+        self.label_offsets = label_offsets
+        self.num_labels = num_labels
+        self.ids = ids
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @functools.cached_property
+    def lengths(self) -> Int32[np.ndarray, " N"]:
+        """Tokens in each document, at least 1."""
+        return np.diff(self.offsets).astype(np.int32)
+
+    def document(self, i: int) -> Int32[np.ndarray, " T"]:
+        """Word ids of document `i`."""
+        return self.tokens[self.offsets[i] : self.offsets[i + 1]]
+
+    def labels(self, i: int) -> Int32[np.ndarray, " labels"]:
+        """Label ids of document `i`, ascending."""
+        return self.label_ids[self.label_offsets[i] : self.label_offsets[i + 1]]
+
+    def label_matrix(self, num_labels: int | None = None) -> scipy.sparse.csr_matrix:
+        """Who has which label.
+
+        Args:
+          num_labels: Columns; None for every label of the store.  Labels beyond are left out: with
+            `Store.num_train_labels` that is what a model can be trained on.
+
+        Returns:
+          A sparse matrix [N, num_labels] of float32 ones, indices sorted.
+        """
+        num_labels = self.num_labels if num_labels is None else num_labels
+        indices, indptr = np.asarray(self.label_ids), np.asarray(self.label_offsets)
+        if num_labels < self.num_labels:
+            kept = indices < num_labels
+            before = np.concatenate([[0], np.cumsum(kept)])
+            indices, indptr = indices[kept], before[indptr]
+        ones = np.ones(len(indices), np.float32)
+        return scipy.sparse.csr_matrix((ones, indices, indptr), shape=(len(self), num_labels))
+
+
+class Store:
+    """An opened store; see `open_store`.
+
+    Attributes:
+      path: Its folder.
+      description: What store.json says.
+      vocabulary: The words.
+      label_names: Names of the labels in order of id, those seen in training first.
+      splits: The splits by name.
+      vectors: Word vectors [V, E], memory-mapped, or None.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        description: dict[str, Any],
+        vocabulary: Vocabulary,
+        label_names: list[str],
+        splits: dict[str, Split],
+        vectors: Float32[np.ndarray, "V E"] | None,
+    ) -> None:
+        self.path = path
+        self.description = description
+        self.vocabulary = vocabulary
+        self.label_names = label_names
+        self.splits = splits
+        self.vectors = vectors
+
+    @property
+    def num_train_labels(self) -> int:
+        """How many of the labels, the first ones, are seen in the split `train`."""
+        return self.description["num_train_labels"]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, over words, labels and splits.
+
+        It is the same wherever the same documents were prepared in the same way.  Word vectors,
+        whose last bits differ between machines, have a sum of their own in the description.
+        """
+        return self.description["fingerprint"]
+
+    @functools.cached_property
+    def label_counts(self) -> Int64[np.ndarray, " L"]:
+        """Documents of the split `train` with each label."""
+        ids = self.splits[TRAIN].label_ids
+        return np.bincount(ids, minlength=len(self.label_names)).astype(np.int64)
+
+    def verify(self) -> None:
+        """Reads every file and compares it with the sums taken when the store was written.
+
+        Raises:
+          InputError: A file was changed or damaged.
+        """
+        if fingerprint(self.path, self.description["splits"]) != self.fingerprint:
+            raise InputError(
+                f"the content no longer has the fingerprint it was written with; {REMEDY}",
+                file=self.path,
+            )
+        about = self.description["vectors"]
+        if about is not None and file_sum(self.path / VECTORS) != about["sha256"]:
+            raise InputError(f"the word vectors were changed; {REMEDY}", file=self.path / VECTORS)
+
+
+def open_store(path: str | Path) -> Store:
+    """Opens a store; arrays stay on disk until they are used.
+
+    Args:
+      path: The folder that `write_store` made.
+
+    Returns:
+      The store.
+
+    Raises:
+      InputError: There is no store, it is of another version, or a file is missing or cut short.
+    """
+    path = Path(path)
+    description = _read_description(path)
+    for name, size in description["files"].items():
+        file = path / name
+        if not file.is_file():
+            raise InputError(f"this file of the store is missing; {REMEDY}", file=file)
+        if file.stat().st_size != size:
+            found = file.stat().st_size
+            raise InputError(f"expected {size} bytes, found {found}; {REMEDY}", file=file)
+    vocabulary = Vocabulary.load(path / WORDS)
+    label_names = read_json(path / LABELS)
+    splits = {}
+    for name, about in description["splits"].items():
+        arrays = {key: read_array(path / name / f"{key}.npy", ARRAYS[key]) for key in ARRAYS}
+        ids = read_json(path / name / IDS) if about["ids"] else None
+        splits[name] = Split(**arrays, num_labels=len(label_names), ids=ids)
+    has_vectors = description["vectors"] is not None
+    vectors = read_array(path / VECTORS, np.float32) if has_vectors else None
+    return Store(path, description, vocabulary, label_names, splits, vectors)
+
+
+def is_store(path: str | Path) -> bool:
+    """Whether a folder holds a store's description, of whatever version."""
+    try:
+        description = json.loads((Path(path) / DESCRIPTION).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(description, dict) and description.get("format") == FORMAT
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    file = path / DESCRIPTION
+    if not file.is_file():
+        what = "the folder is no store: it has no store.json" if path.is_dir() else "no such folder"
+        raise InputError(f"{what}; make one with launch/prepare.py --out {path}", file=path)
+    description = read_json(file)
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise InputError("this file does not describe a store of axml_jax", file=file)
+    if description.get("version") != VERSION:
+        found = description.get("version")
+        raise InputError(
+            f"the store is of version {found!r}, this program reads version {VERSION}; {REMEDY}",
+            file=file,
+        )
+    return description

@@ -1,0 +1,76 @@
+"""The files of a store: their names, reading and writing them, and the sum over their content.
+
+Knows nothing about what the arrays mean.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from axml_jax.errors import InputError
+
+DESCRIPTION = "store.json"
+WORDS = "words.json"
+LABELS = "labels.json"
+VECTORS = "vectors.npy"
+IDS = "ids.json"
+ARRAYS: dict[str, type] = {
+    "tokens": np.int32,
+    "offsets": np.int64,
+    "label_ids": np.int32,
+    "label_offsets": np.int64,
+}
+REMEDY = "write the store anew with launch/prepare.py"
+
+
+def split_files(split: str, has_ids: bool) -> list[str]:
+    """Names of a split's files within the folder of the store."""
+    names = [f"{split}/{name}.npy" for name in ARRAYS]
+    return [*names, f"{split}/{IDS}"] if has_ids else names
+
+
+def file_sum(path: Path) -> str:
+    """SHA-256 of one file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(path: Path, splits: Mapping[str, Any]) -> str:
+    """SHA-256 over names and contents of all files that hold words, labels and splits."""
+    names = [WORDS, LABELS]
+    for split in sorted(splits):
+        names += split_files(split, splits[split]["ids"])
+    lines = "".join(f"{name} {file_sum(path / name)}\n" for name in names)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def write_json(file: Path, value: Any) -> None:
+    """Writes `value` as UTF-8 JSON."""
+    text = json.dumps(value, ensure_ascii=False, indent=1)
+    file.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(file: Path) -> Any:
+    """Reads JSON; raises InputError where there is none."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"no readable JSON ({error}); {REMEDY}", file=file) from error
+
+
+def read_array(file: Path, dtype: type) -> np.ndarray:
+    """Maps an array of `dtype` into memory, read-only; raises InputError where there is none."""
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"no readable array ({error}); {REMEDY}", file=file) from error
+    if array.dtype != dtype:
+        expected = np.dtype(dtype).name
+        raise InputError(f"expected {expected}, found {array.dtype}; {REMEDY}", file=file)
+    return array

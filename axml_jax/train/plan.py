@@ -1,0 +1,136 @@
+"""What a configuration makes of a store: documents, batches, model.  Nothing is written here.
+
+Whatever cannot be with this data or these devices is refused here, before a run folder exists.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from axml_jax.config import Config
+from axml_jax.data.batches import TrainBatches, bucket_lengths
+from axml_jax.data.store import Store
+from axml_jax.errors import ConfigError, InputError
+from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.train import initial
+
+# These numbers keep the draws apart from the epochs' orders, which are drawn from (seed, epoch).
+_VALID_DRAW = 0x7661
+_TRAIN_DRAW = 0x7472
+
+
+@dataclasses.dataclass
+class Parts:
+    """Which documents train and which validate.
+
+    Attributes:
+      train: int64, documents of the split "train".
+      valid_split: The split that holds the validation documents.
+      valid: int64, documents of `valid_split`; empty without validation.
+    """
+
+    train: np.ndarray
+    valid_split: str
+    valid: np.ndarray
+
+
+def choose_parts(config: Config, store: Store) -> Parts:
+    """Splits off the validation part by seed where the store has no split "valid".
+
+    Raises:
+      ConfigError: more training documents are wanted than there are.
+      InputError: no split "train", or no document is left to train on.
+    """
+    if "train" not in store.splits:
+        raise InputError(
+            f"the store has no split 'train'; it has {', '.join(sorted(store.splits))}.",
+            file=store.path,
+        )
+    documents = np.arange(len(store.splits["train"]))
+    valid_split, valid = "train", documents[:0]
+    if "valid" in store.splits:
+        valid_split, valid = "valid", np.arange(len(store.splits["valid"]))
+    elif config.data.valid_fraction > 0:
+        order = np.random.default_rng((config.seed, _VALID_DRAW, 0)).permutation(documents)
+        count = max(1, round(config.data.valid_fraction * len(documents)))
+        valid, documents = np.sort(order[:count]), np.sort(order[count:])
+    wanted = config.data.train_documents
+    if wanted > len(documents):
+        raise ConfigError(
+            f"config.data.train_documents is {wanted}, but only {len(documents)} documents "
+            "are there to train on."
+        )
+    if wanted:
+        draw = np.random.default_rng((config.seed, _TRAIN_DRAW, 0)).permutation(documents)
+        documents = np.sort(draw[:wanted])
+    if len(documents) == 0:
+        raise InputError("no document is left to train on.", file=store.path)
+    return Parts(train=documents, valid_split=valid_split, valid=valid)
+
+
+@dataclasses.dataclass
+class Plan:
+    """One experiment on one store and these devices; see `make_plan`.
+
+    Attributes:
+      buckets: Padded lengths.
+      batches: The training batches, by step.
+      model: The module, without parameters.
+    """
+
+    config: Config
+    store: Store
+    devices: list[Any]
+    parts: Parts
+    buckets: tuple[int, ...]
+    batches: TrainBatches
+    model: AttentionXML
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all epochs."""
+        return self.config.train.epochs * self.batches.steps_per_epoch
+
+
+def make_plan(config: Config, store: Store, devices: list[Any]) -> Plan:
+    """Chooses parts, batches and model.
+
+    Raises:
+      ConfigError: settings that cannot be with this data or these devices.
+      InputError: a store that cannot be trained on.
+    """
+    config.validate()
+    data = config.data
+    if data.batch_size % len(devices):
+        raise ConfigError(
+            f"config.data.batch_size is {data.batch_size}, which {len(devices)} devices "
+            f"cannot share evenly; the next that they can is "
+            f"{-(-data.batch_size // len(devices)) * len(devices)}."
+        )
+    parts = choose_parts(config, store)
+    split = store.splits["train"]
+    buckets = bucket_lengths(split.lengths[parts.train], data.max_tokens, data.length_buckets)
+    batches = TrainBatches(
+        split,
+        parts.train,
+        num_labels=store.num_train_labels,
+        batch_size=data.batch_size,
+        pool_batches=data.pool_batches,
+        buckets=buckets,
+        seed=config.seed,
+    )
+    width = initial.word_width(config, store)
+    model = initial.make_model(config, len(store.vocabulary), store.num_train_labels, width)
+    try:
+        # Shapes only: finds what the model refuses, such as an attention that is not served.
+        jax.eval_shape(
+            model.init, jax.random.key(0), jnp.ones((1, 1), jnp.int32), jnp.ones((1,), jnp.int32)
+        )
+    except NotImplementedError as error:
+        raise ConfigError(f"config.model.attention is {config.model.attention}: {error}") from error
+    return Plan(config, store, devices, parts, buckets, batches, model)

@@ -1,0 +1,56 @@
+"""Scores the weights of the moment on the validation documents, for choosing the best ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from axml_jax import metrics
+from axml_jax.config import Config
+from axml_jax.data.store import Store
+from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.predict import Predictor
+from axml_jax.train.plan import Parts
+
+KS = (1, 3, 5)
+SELECTION = "nDCG@5"
+
+
+class Validator:
+    """Predicts the validation documents and compares with their labels.
+
+    Args:
+      config: The experiment.
+      store: Encoded documents.
+      parts: Whose validation documents are scored; there is at least one.
+      model: The module.
+      devices: The devices to predict on.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        parts: Parts,
+        model: AttentionXML,
+        devices: Sequence[Any],
+    ) -> None:
+        self._split = store.splits[parts.valid_split]
+        self._documents = parts.valid
+        # Labels never seen in training stay in the truth: they are there to be missed.
+        self._truth = self._split.label_matrix(len(store.label_names))[parts.valid]
+        self._kept = min(max(KS), store.num_train_labels)
+        self._predictor = Predictor(
+            model,
+            None,
+            max_tokens=config.data.max_tokens,
+            batch_size=max(64, config.data.batch_size),
+            devices=devices,
+        )
+
+    def score(self, variables: Any) -> dict[str, float]:
+        """P, nDCG, R and RP at each k of KS, in percent, of a model with these variables."""
+        self._predictor.variables = variables
+        documents = (self._split.document(int(i)) for i in self._documents)
+        _, label_ids = self._predictor.top_k_arrays(documents, self._kept)
+        return metrics.evaluate(label_ids, self._truth, KS)

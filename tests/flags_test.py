@@ -1,0 +1,157 @@
+"""Command lines: fields as flags, and how a script ends when something is wrong."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+from axml_jax import flags as axml_flags
+from axml_jax.errors import ConfigError
+
+Parse = Callable[..., object]
+
+# Nothing here imports jax: a mistake on the command line is told at once.
+SCRIPT = """
+import sys
+from axml_jax import flags
+from axml_jax.errors import ConfigError, InputError
+flags.define_config()
+def main(argv):
+    assert "jax" not in sys.modules
+    {body}
+flags.run(main)
+"""
+
+
+@pytest.fixture
+def parse() -> Iterator[Parse]:
+    if "config" not in flags.FLAGS:
+        axml_flags.define_config()
+    with flagsaver.flagsaver():
+        yield lambda *arguments: flags.FLAGS(["program", *arguments])
+
+
+def run(
+    body: str, environment: dict[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(body=body), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_no_flags_are_the_papers_setting(parse: Parse) -> None:
+    parse()
+    config = axml_flags.read_config()
+    assert (config.model.hidden, config.data.batch_size) == (256, 40)
+
+
+def test_flags_override_the_file_field_by_field(parse: Parse, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from axml_jax.config import Config\n"
+        "def get_config():\n"
+        "    config = Config(seed=5)\n"
+        "    config.model.hidden = 8\n"
+        "    config.model.dropout = 0.1\n"
+        "    return config\n"
+    )
+    parse(
+        f"--config={path}",
+        "--config.model.hidden=9",
+        "--config.model.fully_connected=7,6",
+        "--noconfig.model.train_words",
+        "--config.train.learning_rate=0.5",
+        "--config.train.decay=cosine",
+    )
+    config = axml_flags.read_config()
+    assert (config.seed, config.model.dropout) == (5, 0.1)
+    assert (config.model.hidden, config.model.fully_connected) == (9, (7, 6))
+    assert (config.model.train_words, config.train.decay) == (False, "cosine")
+    assert config.train.learning_rate == 0.5
+
+
+def test_an_impossible_value_is_refused(parse: Parse) -> None:
+    parse("--config.model.dropout=1.5")
+    with pytest.raises(ConfigError, match=r"config\.model\.dropout is 1\.5"):
+        axml_flags.read_config()
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--config.model.hiden=3", "Did you mean: config.model.hidden"),
+        ("--config.model.hidden=wide", "config.model.hidden"),
+        ("--config.train.decay=cosin", "value should be one of"),
+        ("stray", "Unexpected argument: 'stray'. Options begin with --"),
+    ],
+)
+def test_a_mistaken_argument_ends_the_script(
+    argument: str, message: str, user_environment: dict[str, str]
+) -> None:
+    done = run("print('ran')", user_environment, argument)
+    assert done.returncode == 1
+    assert message in done.stdout + done.stderr
+    assert "ran" not in done.stdout.split()
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("body", "line"),
+    [
+        ("raise InputError('three came.', file='x.txt', line=2)", "error: x.txt:2: three came."),
+        ("raise ConfigError('a\\nb')", "error: a b"),
+        ("open('no/such/file')", "error: [Errno 2] No such file or directory: 'no/such/file'"),
+        ("raise NotImplementedError('no kernel')", "error: no kernel"),
+    ],
+)
+def test_an_error_of_the_user_is_one_line(
+    body: str, line: str, user_environment: dict[str, str]
+) -> None:
+    done = run(body, user_environment)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{line}\n")
+
+
+def test_an_error_of_ours_keeps_its_traceback(user_environment: dict[str, str]) -> None:
+    done = run("raise ValueError('a bug')", user_environment)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_success_is_quiet(user_environment: dict[str, str]) -> None:
+    done = run("print('ran')", user_environment, "--config.model.hidden=3")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ran\n", "")
+
+
+@pytest.mark.parametrize("lines", [1, 100_000], ids=["at exit", "while writing"])
+def test_a_reader_that_leaves_is_no_error(lines: int, user_environment: dict[str, str]) -> None:
+    code = SCRIPT.format(body=f"print('line\\n' * {lines})")
+    read, write = os.pipe()
+    os.close(read)  # gone before anything is written
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=user_environment,
+            stdout=write,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_help_lists_every_field_with_its_default(user_environment: dict[str, str]) -> None:
+    shown = " ".join(run("", user_environment, "--helpfull").stdout.split())
+    assert "--config.model.hidden: LSTM units per direction" in shown
+    assert "(paper's setting: 256)" in shown
+    assert "--config.train.decay: <none|linear|cosine>" in shown
