@@ -11,9 +11,13 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from axml_jax.data.batches import pad_documents
 from axml_jax.models.attention_xml import AttentionXML
+
+AXIS = "devices"
+"""The axis over which the rows of a batch are dealt to devices."""
 
 # Documents sorted by length together: enough to fill batches of like lengths, few enough
 # that the first answers of a stream do not wait long.
@@ -23,6 +27,15 @@ _WINDOW_BATCHES = 32
 def predict_buckets(max_tokens: int) -> tuple[int, ...]:
     """Padded lengths for documents of unknown lengths: a quarter, a half and all of the most."""
     return tuple(sorted({max(1, -(-max_tokens // part)) for part in (4, 2, 1)}))
+
+
+def replicate(tree: Any, devices: Sequence[Any]) -> Any:
+    """Puts a copy of every array on each device, as `jax.pmap` over AXIS leaves its results.
+
+    What pmap is given in another form it copies anew at each call, and compiles for again.
+    """
+    mesh = Mesh(np.asarray(devices, dtype=object), (AXIS,))
+    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 class Predictor:
@@ -46,11 +59,20 @@ class Predictor:
         devices: Sequence[Any] | None = None,
     ) -> None:
         self._model = model
-        self.variables = variables
         self._devices = list(devices or jax.local_devices())
+        self.variables = variables
         self._batch_size = -(-batch_size // len(self._devices)) * len(self._devices)
         self._buckets = predict_buckets(max_tokens)
         self._compiled: dict[int, Callable[..., Any]] = {}
+
+    @property
+    def variables(self) -> Any:
+        """The variables of the moment; others may be set."""
+        return self._variables
+
+    @variables.setter
+    def variables(self, variables: Any) -> None:
+        self._variables = replicate(variables, self._devices)
 
     def top_k(
         self, documents: Iterable[np.ndarray], k: int
@@ -109,5 +131,7 @@ class Predictor:
                     variables, token_ids, lengths, k, method=AttentionXML.top_k
                 )
 
-            self._compiled[k] = jax.pmap(top_k, in_axes=(None, 0, 0), devices=self._devices)
+            self._compiled[k] = jax.pmap(
+                top_k, axis_name=AXIS, in_axes=(None, 0, 0), devices=self._devices
+            )
         return self._compiled[k]

@@ -8,11 +8,13 @@ sublinear TF-IDF features of the raw texts (scikit-learn); both come with the ex
 the same split by the same code.  The differences have paired bootstrap intervals.
 """
 
+import contextlib
+import os
 import pathlib
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from absl import flags
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))  # it is run as a file
 
-from axml_jax import flags as axml_flags  # noqa: E402
+from axml_jax import flags as axml_flags
 
 _RUN = flags.DEFINE_string("run", None, "A trained run.", required=True)
 _STORE = flags.DEFINE_string("store", None, "Its store; by default the one it was trained on.")
@@ -34,6 +36,21 @@ _TEST_TEXTS = flags.DEFINE_string(
 )
 _NAME = flags.DEFINE_string("name", None, "Results go to results/parabel_NAME.json.", required=True)
 _KS = (1, 3, 5)
+
+
+@contextlib.contextmanager
+def silenced() -> Iterator[None]:
+    """Keeps omikuji's log, thousands of lines from native code, off the terminal."""
+    kept = os.dup(1), os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        for number, copy in zip((1, 2), kept, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
 
 
 def write_examples(
@@ -68,7 +85,8 @@ def parabel_top_k(
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "train.txt"
         write_examples(path, train, labels)
-        model = omikuji.Model.train_on_data(str(path))
+        with silenced():
+            model = omikuji.Model.train_on_data(str(path))
     trained = time.perf_counter()
     label_ids = np.full((test.shape[0], k), -1, np.int32)
     for row in range(test.shape[0]):
@@ -93,7 +111,7 @@ def main(argv: Sequence[str]) -> None:
     from axml_jax.data.store import open_store
     from axml_jax.errors import InputError
     from axml_jax.model import load
-    from axml_jax.train.loop import choose_parts
+    from axml_jax.train.plan import choose_parts
     from benchmarks import report
 
     model = load(_RUN.value)

@@ -55,10 +55,9 @@ def main(argv: Sequence[str]) -> None:
     from axml_jax.data.builders import pydocs
     from axml_jax.errors import ConfigError
 
-    files: dict[str, list[str]] = {
-        split: [flags.FLAGS[f"{split}_{kind}"].value for kind in ("texts", "labels", "ids")]
-        for split in _SPLITS
-    }
+    values = flags.FLAGS.flag_values_dict()
+    kinds = ("texts", "labels", "ids")
+    files = {split: [values[f"{split}_{kind}"] for kind in kinds] for split in _SPLITS}
     files = {split: paths for split, paths in files.items() if any(paths)}
     for split, (texts, labels, _) in files.items():
         if not (texts and labels):

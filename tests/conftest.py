@@ -7,7 +7,7 @@ while this file is read and not in a fixture.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,8 +99,13 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return write_store(path, few, source="docstrings of absl", vector_width=8)
 
 
-def make_tiny_config() -> Config:
-    """A model of a few hundred weights: 6 steps an epoch, the last of half a batch."""
+@pytest.fixture(scope="session")
+def new_tiny_config() -> Callable[[], Config]:
+    """Makes configurations of a tiny model: 6 steps an epoch, the last of half a batch."""
+    return _tiny_config
+
+
+def _tiny_config() -> Config:
     from axml_jax.config import Config
 
     config = Config()
@@ -116,8 +121,8 @@ def make_tiny_config() -> Config:
 
 @pytest.fixture
 def tiny_config() -> Config:
-    """See `make_tiny_config`; a fresh one for each test."""
-    return make_tiny_config()
+    """See `new_tiny_config`; a fresh one for each test."""
+    return _tiny_config()
 
 
 @pytest.fixture(scope="session")
@@ -128,5 +133,5 @@ def tiny_run(
     from axml_jax.train.loop import train
 
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    train(make_tiny_config(), tiny_store, folder)
+    train(_tiny_config(), tiny_store, folder)
     return folder

@@ -29,6 +29,9 @@ BLOCK_TOKENS = 1 << 21
 MAX_PAIRS = 100_000_000
 _LANCZOS_BLOCK = 32
 _KRYLOV = 4  # dimensions of the Krylov space for each vector asked for
+_LEAST_STEPS = 12
+_NOISE = 1e-5
+_TINY = np.finfo(np.float32).tiny
 _SMALL = 0.1  # spread of words without a vector, as a share of the spread of the others
 
 
@@ -172,8 +175,8 @@ def _count_block(
 
 
 def _ppmi(pairs: scipy.sparse.csr_matrix, sums: np.ndarray) -> scipy.sparse.csr_matrix:
-    """The whole symmetric matrix M from the upper half of the counts."""
-    matrix = pairs.tocsr()
+    """The whole symmetric matrix M from the upper half of the counts, which it overwrites."""
+    matrix = pairs
     rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
     log_sums = np.log(np.maximum(sums, 1e-300))
     information = np.log(matrix.data, dtype=np.float64) + np.log(max(sums.sum(), 1e-300))
@@ -199,8 +202,8 @@ def _truncated_eigen(
       float32 [k] and [V, k], magnitudes descending.
     """
     size = matrix.shape[0]
-    steps = -(-_KRYLOV * count // _LANCZOS_BLOCK)
-    if size <= 2 * steps * _LANCZOS_BLOCK:
+    steps = max(_LEAST_STEPS, -(-_KRYLOV * count // _LANCZOS_BLOCK))
+    if size <= 2 * steps * _LANCZOS_BLOCK:  # the whole of it is as cheap
         values, vectors = scipy.linalg.eigh(matrix.toarray())
     else:
         basis, small = _krylov(matrix, steps, random)
@@ -231,9 +234,14 @@ def _krylov(
         inner = known.T @ block
         small[:end, begin:end] = inner
         small[begin:end, :end] = inner.T
-        # Twice: in float32, and where the matrix's rank is used up, once is too little.
-        block = scipy.linalg.qr(block - known @ inner, mode="economic", overwrite_a=True)[0]
-        block -= known @ (known.T @ block)
+        # Where the matrix's rank is used up only rounding errors remain, which point back into the
+        # space: a little noise, larger than they are, leads out of it.  The space grows by noise
+        # then; `small` stays right, for it holds products of what the basis really is.
+        noise = random.standard_normal((size, width), dtype=np.float32)
+        noise *= np.float32(_NOISE) * np.linalg.norm(block) / np.linalg.norm(noise) + _TINY
+        block = block - known @ inner + noise
+        block = scipy.linalg.qr(block, mode="economic", overwrite_a=True)[0]
+        block -= known @ (known.T @ block)  # in float32 once is too little
         block = scipy.linalg.qr(block, mode="economic", overwrite_a=True)[0]
     return basis, small
 

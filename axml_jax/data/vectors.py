@@ -148,7 +148,8 @@ def _spaced_word(line: bytes, width: int, path: str | Path, number: int) -> byte
 def _parse(line: bytes, width: int, path: str | Path, number: int) -> np.ndarray:
     fields = line.rsplit(b" ", width)[1:]
     try:
-        row = np.array([float(field) for field in fields], np.float32)
+        with np.errstate(over="ignore"):  # 1e39 becomes infinite and is refused below
+            row = np.array([float(field) for field in fields]).astype(np.float32)
     except ValueError as error:
         raise InputError(f"expected {width} numbers: {error}", file=path, line=number) from error
     if not np.isfinite(row).all():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 from jax.nn import initializers
@@ -12,7 +11,7 @@ from jaxtyping import Array, Float, Int, Key, UInt32
 
 from axml_jax.models.bilstm import BiLSTM
 from axml_jax.models.dropout import document_dropout
-from axml_jax.models.embedding import PAD, WordRepresentation, uniform_vectors
+from axml_jax.models.embedding import WordRepresentation, uniform_vectors
 from axml_jax.models.label_attention import LabelAttention
 
 DocumentKeys = Key[Array, " B"] | UInt32[Array, "B 2"]
@@ -37,7 +36,7 @@ class AttentionXML(nn.Module):
       fully_connected: Widths of the one or two shared layers.
       dropout: Rate between encoder and attention.
       embedding_dropout: Rate on the word vectors.
-      attention: Implementation of eqs. (4) and (5), "reference" | "chunked" | "pallas"; None chooses.
+      attention: Implementation of eqs. (4) and (5), "reference", "chunked", "pallas"; None chooses.
       precision: Precision of the attention's matrix products, as in `axml_kernels.label_scores`.
       trainable_words: Whether word vectors are trained; else they lie in "constants", not "params".
       initial_output_bias: Initial output bias in log-odds.
@@ -109,8 +108,7 @@ class AttentionXML(nn.Module):
         Returns:
           [B, T, 2H], zero beyond a document's length.
         """
-        positions = jnp.arange(token_ids.shape[1], dtype=jnp.int32)
-        words = self.words(jnp.where(positions[None, :] < lengths[:, None], token_ids, PAD))
+        words = self.words(token_ids)
         if document_keys is not None:
             words = document_dropout(words, document_keys, _SITE_WORDS, self.embedding_dropout)
         hidden = self.encoder(words, lengths)

@@ -20,13 +20,14 @@ from axml_jax import runs
 from axml_jax.config import Config
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError
+from axml_jax.predict import AXIS, replicate
 from axml_jax.progress import bar, say
 from axml_jax.train import initial
 from axml_jax.train.checkpoint import Checkpoints
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.plan import Parts, Plan, choose_parts, make_plan
 from axml_jax.train.state import TrainState, create
-from axml_jax.train.step import AXIS, make_train_step, split_rows
+from axml_jax.train.step import make_train_step, split_rows
 from axml_jax.train.validation import SELECTION, Validator
 
 __all__ = ["Parts", "choose_parts", "train"]
@@ -146,6 +147,7 @@ class _Session:
                 plan.config, plan.store, plan.parts, plan.model, plan.devices
             )
         # in_axes and out_axes None: the state is one replicated value, not a stack of copies.
+        state, constants = replicate((state, constants), plan.devices)
         step = jax.pmap(
             make_train_step(
                 plan.model,

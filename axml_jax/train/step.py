@@ -15,9 +15,10 @@ import optax
 from axml_jax import losses
 from axml_jax.data.batches import Batch
 from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.predict import AXIS
 from axml_jax.train.state import Params, TrainState, running_mean
 
-AXIS = "devices"
+__all__ = ["AXIS", "make_train_step", "split_rows"]
 
 
 def make_train_step(

@@ -42,7 +42,7 @@ class Validator:
         self._kept = min(max(KS), store.num_train_labels)
         self._predictor = Predictor(
             model,
-            None,
+            {},
             max_tokens=config.data.max_tokens,
             batch_size=max(64, config.data.batch_size),
             devices=devices,

@@ -10,10 +10,10 @@ def get_config() -> Config:
     config.data.pool_batches = 20
     config.model.hidden = 64
     config.model.fully_connected = (64,)
-    config.model.dropout = 0.3
+    config.model.dropout = 0.2
     config.model.query_init = "label_state"
-    config.train.learning_rate = 0.003
+    config.train.learning_rate = 0.006
     config.train.warmup_steps = 50
     config.train.decay = "linear"
-    config.train.epochs = 5
+    config.train.epochs = 4
     return config

@@ -15,6 +15,6 @@ def get_config() -> Config:
     config.train.warmup_steps = 100
     config.train.decay = "linear"
     config.train.average_steps = 300
-    config.train.epochs = 10
+    config.train.epochs = 8
     config.train.patience = 0
     return config

@@ -1,0 +1,124 @@
+"""Scoring a run on a split: the record, the table, the examples, the refusals."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from axml_jax import metrics
+from axml_jax.data.corpus import Document
+from axml_jax.data.store import Store, write_store
+from axml_jax.errors import ConfigError, InputError
+from axml_jax.evaluation import evaluate_run
+from axml_jax.model import load
+
+pytestmark = pytest.mark.usefixtures("compilation_cache")
+
+
+@pytest.fixture(scope="module")
+def run(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(shutil.copytree(tiny_run, tmp_path_factory.mktemp("evaluation") / "run"))
+
+
+def test_the_record_holds_the_metrics_of_the_models_predictions(
+    run: Path, tiny_store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = evaluate_run(run, baseline=True, examples=2)
+    assert json.loads((run / "evaluation_test.json").read_text()) == record
+
+    # By hand, from the names that the model gives to the documents' own words.
+    model, split = load(run), tiny_store.splits["test"]
+    documents = [split.document(i) for i in range(len(split))]
+    label_ids = np.stack([ids for _, ids in model.predict_ids(documents, 5)])
+    truth = split.label_matrix()
+    inverse = metrics.inverse_propensities(tiny_store.label_counts, 44)
+    expected = metrics.evaluate(label_ids, truth, (1, 3, 5), inverse_propensities=inverse)
+    scores = record["scores"]["model"]
+    assert {name: score["value"] for name, score in scores.items()} == pytest.approx(expected)
+    assert all(score["low"] <= score["value"] <= score["high"] for score in scores.values())
+    assert scores["P@1"]["low"] < scores["P@1"]["high"]
+
+    frequent = metrics.most_frequent_labels(tiny_store.label_counts, 5)
+    hits = truth.toarray()[:, frequent]
+    baseline = record["scores"]["most frequent labels"]
+    assert baseline["P@5"]["value"] == pytest.approx(100 * hits.mean())
+    assert baseline["P@1"]["value"] == pytest.approx(100 * hits[:, 0].mean())
+
+    assert (record["documents"], record["labels"]) == (len(split), len(tiny_store.label_names))
+    assert record["unseen_labels"] == len(tiny_store.label_names) - 8
+    assert record["propensity"] == {"A": 0.55, "B": 1.5}
+    assert record["data"]["fingerprint"] == tiny_store.fingerprint
+    assert "path" not in record["data"]
+    assert record["config"]["model"]["hidden"] == 4
+    for machine in ("trained_with", "evaluated_with"):
+        assert {"versions", "commit", "device", "cores"} <= set(record[machine])
+
+    shown = capsys.readouterr().out
+    assert f"{expected['nDCG@5']:.2f} [" in shown
+    assert "most frequent labels" in shown
+    assert shown.count("  true  ") == shown.count("  predicted  ") == 2
+    # The examples are spread evenly, with their own names and labels.
+    assert split.ids is not None
+    for i in (len(split) // 4, 3 * len(split) // 4):
+        assert f"\n{split.ids[i]}\n" in shown
+        names = sorted(tiny_store.label_names[j] for j in split.labels(i))
+        assert f"  true       {', '.join(names)}\n" in shown
+
+
+def test_other_cut_offs_another_split_and_wikipedias_propensities(
+    run: Path, tiny_store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = evaluate_run(run, split="valid", ks=(2, 8), data_set="WikiLSHTC-325K")
+    assert record["propensity"] == {"A": 0.5, "B": 0.4}
+    assert list(record["scores"]) == ["model"]
+    names = [f"{name}@{k}" for name in ("P", "nDCG", "R", "RP", "PSP", "PSnDCG") for k in (2, 8)]
+    assert list(record["scores"]["model"]) == names
+    assert (run / "evaluation_valid.json").is_file()
+    assert "predicted" not in capsys.readouterr().out
+
+
+def test_without_rich_the_table_is_plain(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("rich", "rich.console", "rich.table", "rich.progress"):
+        monkeypatch.setitem(sys.modules, name, None)
+    record = evaluate_run(run, ks=(1,))
+    value = record["scores"]["model"]["P@1"]["value"]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if " P@1 " in line]
+    assert f"{value:.2f} [" in line
+
+
+def test_more_examples_than_documents_show_each_once(
+    run: Path, tiny_store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate_run(run, examples=1000)
+    shown = capsys.readouterr().out
+    assert tiny_store.splits["test"].ids is not None
+    assert all(shown.count(f"\n{name}\n") == 1 for name in tiny_store.splits["test"].ids)
+
+
+def test_what_cannot_be_scored_is_refused(run: Path, tiny_store: Store, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="asks for 9, but the model has 8 labels"):
+        evaluate_run(run, ks=(1, 9))
+    with pytest.raises(InputError, match="no split 'dev'; it has train, valid, test"):
+        evaluate_run(run, split="dev")
+    with pytest.raises(InputError, match="not a run folder"):
+        evaluate_run(tmp_path)
+    documents = [Document("other words", ("absl",))]
+    other = write_store(tmp_path / "other", {"train": documents}, source="", vectors="none")
+    with pytest.raises(InputError, match="another vocabulary or other labels"):
+        evaluate_run(run, store=other.path)
+
+
+def test_a_store_that_has_gone_may_be_named_anew(
+    run: Path, tiny_store: Store, tmp_path: Path
+) -> None:
+    moved = Path(shutil.copytree(run, tmp_path / "run"))
+    text = (moved / "run.json").read_text()
+    (moved / "run.json").write_text(text.replace(str(tiny_store.path), "/nowhere/store"))
+    with pytest.raises(InputError, match="/nowhere/store"):
+        evaluate_run(moved)
+    assert evaluate_run(moved, store=tiny_store.path)["documents"] == 20
