@@ -10,11 +10,12 @@ def get_config() -> Config:
     config.data.pool_batches = 20
     config.model.hidden = 128
     config.model.fully_connected = (128,)
+    config.model.embedding_dropout = 0.2
     config.model.query_init = "label_state"
-    config.train.learning_rate = 0.002
+    config.train.learning_rate = 0.004
     config.train.warmup_steps = 100
     config.train.decay = "linear"
+    config.train.epochs = 14
     config.train.average_steps = 300
-    config.train.epochs = 8
     config.train.patience = 0
     return config
