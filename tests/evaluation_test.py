@@ -39,7 +39,7 @@ def test_the_record_holds_the_metrics_of_the_models_predictions(
     scores = record["scores"]["model"]
     assert {name: score["value"] for name, score in scores.items()} == pytest.approx(expected)
     assert all(score["low"] <= score["value"] <= score["high"] for score in scores.values())
-    assert scores["P@1"]["low"] < scores["P@1"]["high"]
+    assert scores["P@5"]["low"] < scores["P@5"]["high"]
 
     frequent = metrics.most_frequent_labels(tiny_store.label_counts, 5)
     hits = truth.toarray()[:, frequent]

@@ -69,7 +69,8 @@ def test_answers_come_in_input_order_best_first(
     best = np.argsort(-expected, axis=1, kind="stable")[:, :3]
     np.testing.assert_array_equal(label_ids, best)
     np.testing.assert_allclose(logits, np.take_along_axis(expected, best, axis=1), rtol=1e-4)
-    assert (logits.dtype, label_ids.dtype) == (np.float32, np.int32)
+    assert logits.dtype == np.float32
+    assert label_ids.dtype == np.int32
 
 
 def test_an_answer_does_not_depend_on_what_else_is_asked(

@@ -26,7 +26,7 @@ from axml_jax.data.text import PAD, UNK
 from axml_jax.progress import progress
 
 BLOCK_TOKENS = 1 << 21
-MAX_PAIRS = 100_000_000
+MAX_PAIRS = 50_000_000
 _LANCZOS_BLOCK = 32
 _KRYLOV = 4  # dimensions of the Krylov space for each vector asked for
 _LEAST_STEPS = 12
@@ -121,7 +121,6 @@ def count_pairs(
     """
     total = scipy.sparse.csr_matrix((num_words, num_words), dtype=np.float32)
     sums = np.zeros(num_words)
-    threshold = 0.0
     blocks = list(_blocks(offsets, block_tokens))
     for begin, end in progress(blocks, "counting pairs of words", unit="blocks"):
         first, last = int(offsets[begin]), int(offsets[end])
@@ -131,9 +130,9 @@ def count_pairs(
         sums += np.asarray(block.sum(0, dtype=np.float64)).ravel()
         sums += np.asarray(block.sum(1, dtype=np.float64)).ravel()
         total = total + block
-        while total.nnz > max_pairs:
-            threshold = max(2 * threshold, 1 / window)
-            total.data[total.data <= threshold] = 0
+        if total.nnz > max_pairs:
+            surplus = total.nnz - max_pairs * 3 // 4  # a quarter free: or every block would prune
+            total.data[np.argpartition(total.data, surplus)[:surplus]] = 0
             total.eliminate_zeros()
     # Row and column sums meet the diagonal twice, and so it is already in `sums`.
     diagonal = total.diagonal()
@@ -177,12 +176,13 @@ def _count_block(
 def _ppmi(pairs: scipy.sparse.csr_matrix, sums: np.ndarray) -> scipy.sparse.csr_matrix:
     """The whole symmetric matrix M from the upper half of the counts, which it overwrites."""
     matrix = pairs
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    log_sums = np.log(np.maximum(sums, 1e-300))
-    information = np.log(matrix.data, dtype=np.float64) + np.log(max(sums.sum(), 1e-300))
-    information -= log_sums[rows]
-    information -= log_sums[matrix.indices]
-    matrix.data = np.maximum(information, 0).astype(np.float32)
+    # float32 throughout: there are many pairs, and an error of 1e-6 in a logarithm is none.
+    log_sums = np.log(np.maximum(sums, _TINY)).astype(np.float32)
+    np.log(matrix.data, out=matrix.data)
+    matrix.data += np.float32(np.log(max(sums.sum(), _TINY)))
+    matrix.data -= np.repeat(log_sums, np.diff(matrix.indptr))
+    matrix.data -= log_sums[matrix.indices]
+    np.maximum(matrix.data, 0, out=matrix.data)
     matrix.eliminate_zeros()
     matrix = matrix + scipy.sparse.triu(matrix, k=1, format="csr").T.tocsr()
     matrix.sort_indices()

@@ -33,7 +33,8 @@ def bilstm(
 
     Eqs. (2) and (3) from zero initial states.  The backward direction of a document starts at its
     own last token, so its states depend on its own first `lengths[b]` rows alone.  Differentiable
-    in reverse mode, with respect to x and the parameters.
+    in reverse mode, with respect to x and the parameters.  Inside `jax.shard_map` it needs
+    `check_vma=False`.
 
     Args:
       x: [B, T, E] word vectors; what lies beyond a document's length changes nothing.
@@ -57,13 +58,14 @@ def bilstm(
     return jnp.concatenate(_states(by_time, lengths, parameters), axis=-1).swapaxes(0, 1)
 
 
-# One loop serves both directions: step s is time s of the first and time T - 1 - s of the second,
+# One scan serves both directions: step s is time s of the first and time T - 1 - s of the second,
 # and what a step computes or saves has an axis of 2 for them.  What enters a large product of
 # matrices, the projected input and its gradient, is a pair of arrays instead, one for each
 # direction and both in the order of time: so the input projection and each weight gradient is one
 # plain product over (time, document), and nothing as large as the gates is ever copied, transposed
-# or reversed.  On a CPU the gradient takes about half the time of a differentiated lax.scan.  On a
-# GPU, where launches bound a batch of 40, a step is 5 kernels (7 and 6 backward with gradient) as
+# or reversed: each step reads its rows and writes them into arrays that the scan carries, where
+# scanned inputs and outputs would come in one order only.  On a CPU the gradient takes about half
+# the time of a scan that JAX differentiates.  On a GPU, where launches bound a batch of 40, a step is 5 kernels (7 and 6 backward with gradient) as
 # compiled for an H200.
 _Pair = tuple[Array, Array]
 
@@ -121,7 +123,7 @@ def _run(
     # sigmoid(z) = tanh(z / 2) / 2 + 1/2: one function for all four gates, in one pass over them.
     half = jnp.repeat(jnp.asarray([0.5, 0.5, 0.5, 1], _wide(x)), hidden)[None, None, :]
 
-    def step(s: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
+    def step(carry: tuple[Any, ...], s: Array) -> tuple[tuple[Any, ...], None]:
         state, cell, saved = carry
         raw = _at((first, second), s) + _step_product(state, kernel)
         gate = jnp.tanh(raw * half) * half + (1 - half)
@@ -129,10 +131,11 @@ def _run(
         # A cell held at 0 in padding holds the state at o tanh(0) = 0 as well, and stops gradients.
         cell = jnp.where(_real(lengths, s, num_times), f * cell + i * g, 0)
         state = (o * jnp.tanh(cell)).astype(x.dtype)
-        return state, cell, save(s, saved, state, cell, gate)
+        return (state, cell, save(s, saved, state, cell, gate)), None
 
     cell = jnp.zeros((2, batch, hidden), _wide(x))
-    return lax.fori_loop(0, num_times, step, (cell.astype(x.dtype), cell, saved))[-1]
+    start = (cell.astype(x.dtype), cell, saved)
+    return lax.scan(step, start, jnp.arange(num_times))[0][-1]
 
 
 def _backward(residuals: _Residuals, grad_outputs: _Pair) -> tuple[Array, None, BiLSTMParameters]:
@@ -141,8 +144,7 @@ def _backward(residuals: _Residuals, grad_outputs: _Pair) -> tuple[Array, None, 
     input_kernel, kernel, _ = parameters
     transposed = kernel.astype(x.dtype).swapaxes(1, 2)
 
-    def step(steps_done: Array, carry: tuple[Any, ...]) -> tuple[Any, ...]:
-        s = num_times - 1 - steps_done
+    def step(carry: tuple[Any, ...], s: Array) -> tuple[tuple[Any, ...], None]:
         grad_state, grad_cell, (first, second) = carry
         grad_state = grad_state + _at(grad_outputs, s).astype(grad_state.dtype)
         i, f, o, g = jnp.split(_row(gates, s), 4, axis=-1)
@@ -160,17 +162,18 @@ def _backward(residuals: _Residuals, grad_outputs: _Pair) -> tuple[Array, None, 
         ).astype(x.dtype)
         first = _put(first, s, grad_gate[0])
         second = _put(second, num_times - 1 - s, grad_gate[1])
-        return _step_product(grad_gate, transposed), grad_cell * f, (first, second)
+        return (_step_product(grad_gate, transposed), grad_cell * f, (first, second)), None
 
     zeros = jnp.zeros((2, batch, hidden), _wide(x))
     none = jnp.zeros((num_times, batch, 4 * hidden), x.dtype)
-    grad_gates = lax.fori_loop(0, num_times, step, (zeros, zeros, (none, none)))[-1]
+    start = (zeros, zeros, (none, none))
+    grad_gates = lax.scan(step, start, jnp.arange(num_times), reverse=True)[0][-1]
 
     # Weight gradients by one product over all steps, not by one small product in each.
-    start = jnp.zeros_like(outputs[0][:1])
+    initial = jnp.zeros_like(outputs[0][:1])
     states_before = (
-        jnp.concatenate([start, outputs[0][:-1]]),
-        jnp.concatenate([outputs[1][1:], start]),
+        jnp.concatenate([initial, outputs[0][:-1]]),
+        jnp.concatenate([outputs[1][1:], initial]),
     )
     grad_parameters = BiLSTMParameters(
         jnp.stack([_over_rows(x, g) for g in grad_gates]),

@@ -110,7 +110,8 @@ def test_padding_takes_the_smallest_bucket_and_cuts_at_the_largest() -> None:
     token_ids, lengths = pad_documents([short, long], 2, (4, 8))
     np.testing.assert_array_equal(token_ids, [[5, 0, 0, 0, 0, 0, 0, 0], [2, 3, 4, 5, 6, 7, 8, 9]])
     np.testing.assert_array_equal(lengths, [1, 8])
-    assert (token_ids.dtype, lengths.dtype) == (np.int32, np.int32)
+    assert token_ids.dtype == np.int32
+    assert lengths.dtype == np.int32
 
 
 @pytest.mark.parametrize("pool", [1, 2])
