@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from absl import flags
 
 from axml_jax import flags as axml_flags
+from axml_jax.data.corpus import open_bytes, read_lines
+from axml_jax.errors import ConfigError, InputError
 
 _RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
 _INPUT = flags.DEFINE_string(
@@ -25,8 +27,6 @@ _MIN_PROBABILITY = flags.DEFINE_float(
 
 
 def _standard_input() -> Iterator[str]:
-    from axml_jax.errors import InputError
-
     # Bytes, so that the text is UTF-8 whatever the locale says, and only a newline ends a line.
     for number, line in enumerate(sys.stdin.buffer, start=1):
         try:
@@ -35,10 +35,20 @@ def _standard_input() -> Iterator[str]:
             raise InputError(f"not UTF-8: {error}", file="standard input", line=number) from error
 
 
+def _input() -> Iterator[str]:
+    if _INPUT.value == "-":
+        return _standard_input()
+    # A wrong name is told at once, before anything is written.
+    open_bytes(_INPUT.value).close()
+    if os.path.exists(_OUTPUT.value) and os.path.samefile(_INPUT.value, _OUTPUT.value):
+        raise ConfigError("--output is the file of --input, which it would overwrite.")
+    return read_lines(_INPUT.value)
+
+
 def main(argv: Sequence[str]) -> None:
     del argv
-    from axml_jax.data.corpus import open_bytes, read_lines
-    from axml_jax.errors import ConfigError
+    texts = _input()
+    # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax.model import load
     from axml_jax.progress import progress
 
@@ -47,14 +57,6 @@ def main(argv: Sequence[str]) -> None:
         raise ConfigError(
             f"--top_k is {_TOP_K.value}, but the model has {len(model.label_names)} labels."
         )
-    if _INPUT.value == "-":
-        texts = _standard_input()
-    else:
-        # A wrong name is told before anything is written.
-        open_bytes(_INPUT.value).close()
-        texts = read_lines(_INPUT.value)
-        if os.path.exists(_OUTPUT.value) and os.path.samefile(_INPUT.value, _OUTPUT.value):
-            raise ConfigError("--output is the file of --input, which it would overwrite.")
     answers = model.predict_stream(texts, _TOP_K.value, _MIN_PROBABILITY.value)
     place = sys.stdout.fileno() if _OUTPUT.value == "-" else _OUTPUT.value
     with open(place, "w", encoding="utf-8", closefd=_OUTPUT.value != "-") as output:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from absl import flags
 
 from axml_jax import flags as axml_flags
+from axml_jax.data.store import open_store
+from axml_jax.errors import ConfigError
 
 _STORE = flags.DEFINE_string(
     "store", None, "The encoded data, made by launch/prepare.py.", required=True
@@ -31,11 +33,10 @@ axml_flags.define_config()
 def main(argv: Sequence[str]) -> None:
     del argv
     config = axml_flags.read_config()
+    store = open_store(_STORE.value)
     # jax takes seconds to import; mistakes on the command line are told before that.
     import jax
 
-    from axml_jax.data.store import open_store
-    from axml_jax.errors import ConfigError
     from axml_jax.train.loop import train
 
     devices = jax.local_devices()
@@ -43,7 +44,7 @@ def main(argv: Sequence[str]) -> None:
         raise ConfigError(f"--devices is {_DEVICES.value}, but there are {len(devices)}.")
     train(
         config,
-        open_store(_STORE.value),
+        store,
         _RUN.value,
         max_minutes=_MAX_MINUTES.value,
         devices=devices[: _DEVICES.value],

@@ -278,7 +278,8 @@ class _Session:
             {"documents_per_second": 1 / seconds},
         )
         self._begin_interval()
-        return f"loss {loss:.6f} {SELECTION} {max(counters.best, 0):.2f}"
+        best = f"  best {SELECTION} {counters.best:.2f}" if counters.best >= 0 else ""
+        return f"loss {loss:.6f}{best}"
 
     def _begin_interval(self) -> None:
         self.interval_begin, self.interval_documents = time.monotonic(), 0

@@ -318,7 +318,7 @@ def test_an_array_of_another_type(damaged: Path) -> None:
 
 def test_pickles_are_not_opened(damaged: Path) -> None:
     file = damaged / "train" / "tokens.npy"
-    np.save(file, np.array([{}], object), allow_pickle=True)
+    np.save(file, np.array([{}], object))
     description = json.loads((damaged / "store.json").read_text())
     description["files"]["train/tokens.npy"] = file.stat().st_size
     (damaged / "store.json").write_text(json.dumps(description))

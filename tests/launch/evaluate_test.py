@@ -1,0 +1,42 @@
+"""launch/evaluate.py as a user runs it."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Launch = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+def test_a_table_examples_and_a_record(tiny_run: Path, tmp_path: Path, launch: Launch) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    done = launch("evaluate", "--run=run", "--k=1,5", "--baseline", "--examples=2")
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stderr == b""
+    shown = done.stdout.decode()
+    record = json.loads((tmp_path / "run" / "evaluation_test.json").read_text())
+    assert list(record["scores"]) == ["model", "most frequent labels"]
+    assert "test: 20 documents, 15 labels" in shown
+    for scores in record["scores"].values():
+        assert "P@3" not in scores
+        assert f"{scores['P@5']['value']:.2f} [{scores['P@5']['low']:.2f}, " in shown
+    assert shown.count("(* is true)") == 2
+
+
+@pytest.mark.parametrize("k", ["0", "1,x", "", "1.5"])
+def test_a_cut_off_that_is_none_is_one_line(k: str, launch: Launch) -> None:
+    done = launch("evaluate", "--run=run", f"--k={k}")
+    assert done.returncode == 1
+    assert done.stderr.decode() == (
+        f"error: --k takes whole numbers of at least 1, such as 1,3,5; {k} came.\n"
+    )
+
+
+def test_a_folder_that_is_no_run_is_one_line(launch: Launch) -> None:
+    done = launch("evaluate", "--run=nowhere")
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("error: nowhere: this is not a run folder")

@@ -1,0 +1,110 @@
+"""launch/predict.py as a user runs it: files and pipes, JSON lines in input order."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import axml_jax
+
+Launch = Callable[..., subprocess.CompletedProcess[bytes]]
+
+# A separator of lines to Unicode and a carriage return alone end no line here.
+TEXTS = ["parses flags\u2028from the command line", "", "ünknöwn wörds", "logs it\rand raises"]
+LINES = "".join(f"{text}\n" for text in TEXTS).encode()
+
+
+def read(lines: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in lines.decode().splitlines()]
+
+
+def test_a_file_and_standard_input_give_the_same_lines(
+    tiny_run: Path, tmp_path: Path, launch: Launch
+) -> None:
+    with gzip.open(tmp_path / "texts.gz", "wb") as file:
+        file.write(LINES)
+    ask = ("predict", f"--run={tiny_run}", "--top_k=3")
+    done = launch(*ask, "--input=texts.gz", "--output=predictions.jsonl")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    written = (tmp_path / "predictions.jsonl").read_bytes()
+
+    # Windows' line ends, a byte order mark and a locale that knows only ASCII change nothing.
+    piped = b"\xef\xbb\xbf" + LINES.replace(b"\n", b"\r\n")
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = launch(*ask, input=piped, **ascii_only)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == written
+
+    records = read(written)
+    assert [record["line"] for record in records] == [1, 2, 3, 4]
+    expected = axml_jax.load(tiny_run).predict(TEXTS, top_k=3)
+    for record, row in zip(records, expected, strict=True):
+        assert [found["label"] for found in record["labels"]] == [found.label for found in row]
+        for found, wanted in zip(record["labels"], row, strict=True):
+            assert found["logit"] == pytest.approx(wanted.logit, rel=1e-4)
+            assert found["probability"] == pytest.approx(wanted.probability, rel=1e-4)
+
+
+def test_the_cut_off_leaves_labels_out(tiny_run: Path, launch: Launch) -> None:
+    done = launch("predict", f"--run={tiny_run}", "--min_probability=1", input=LINES)
+    assert read(done.stdout) == [{"line": line, "labels": []} for line in (1, 2, 3, 4)]
+
+
+def test_a_reader_that_leaves_is_no_error(
+    root: Path, tiny_run: Path, tmp_path: Path, launch_environment: dict[str, str]
+) -> None:
+    (tmp_path / "texts").write_bytes(LINES)
+    unread, output = os.pipe()
+    os.close(unread)
+    try:
+        done = subprocess.run(
+            [
+                sys.executable,
+                str(root / "launch" / "predict.py"),
+                f"--run={tiny_run}",
+                f"--input={tmp_path / 'texts'}",
+            ],
+            env=launch_environment,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    finally:
+        os.close(output)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_text_that_is_not_utf8_is_told_with_its_line(tiny_run: Path, launch: Launch) -> None:
+    done = launch("predict", f"--run={tiny_run}", input=b"fine\nf\xffne\n")
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("error: standard input:2: not UTF-8: ")
+
+
+def test_mistakes_are_one_line_and_write_nothing(
+    tiny_run: Path, tmp_path: Path, launch: Launch
+) -> None:
+    (tmp_path / "texts").write_bytes(LINES)
+
+    def told(*arguments: str) -> str:
+        done = launch("predict", f"--run={tiny_run}", *arguments)
+        assert (done.returncode, done.stdout) == (1, b"")
+        (line,) = done.stderr.decode().splitlines()
+        return line
+
+    assert (
+        told("--input=gone", "--output=out") == "error: gone: cannot be read: there is no such file"
+    )
+    assert "which it would overwrite" in told("--input=texts", "--output=./texts")
+    assert told("--input=texts", "--output=out", "--top_k=9") == (
+        "error: --top_k is 9, but the model has 8 labels."
+    )
+    assert "nowhere/out" in told("--input=texts", "--output=nowhere/out")
+    assert {path.name for path in tmp_path.iterdir()} == {"texts"}
+    assert (tmp_path / "texts").read_bytes() == LINES
