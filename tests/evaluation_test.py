@@ -71,6 +71,12 @@ def test_the_record_holds_the_metrics_of_the_models_predictions(
 def test_other_cut_offs_another_split_and_wikipedias_propensities(
     run: Path, tiny_store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # Training has scored the kept weights on the same documents.
+    scores = evaluate_run(run, split="valid")["scores"]["model"]
+    kept = json.loads((run / "result.json").read_text())["validation"]
+    assert {name: scores[name]["value"] for name in kept} == pytest.approx(kept)
+    assert tiny_store.splits["valid"].label_ids.max() >= tiny_store.num_train_labels
+
     record = evaluate_run(run, split="valid", ks=(2, 8), data_set="WikiLSHTC-325K")
     assert record["propensity"] == {"A": 0.5, "B": 0.4}
     assert list(record["scores"]) == ["model"]

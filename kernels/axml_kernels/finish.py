@@ -14,6 +14,8 @@ from jax.lax import PrecisionLike
 from axml_kernels.blocks import product
 
 WORD = 32
+# Documents up to which a further layer is applied to one after the other.
+UNROLLED = 8
 
 
 class Layers(NamedTuple):
@@ -109,7 +111,7 @@ class Stack(Plain):
             z = jax.nn.relu(z + biases[0][None, :, None])
             biases = biases[1:]
         for kernel, bias in zip(layers.kernels, biases, strict=True):
-            z = product("bfc,fg->bgc", z.astype(kernel.dtype), kernel, precision)
+            z = each_document(kernel, z.astype(kernel.dtype), precision)
             z = jax.nn.relu(z + bias[None, :, None])
         return weighted_sum(z, layers.output) + layers.output_bias
 
@@ -160,6 +162,13 @@ class One:
         d_output = (values * d_values).sum(axis=(0, 1)) + layers.biases[0] * on
         d_layers = Layers((), (layers.output * on,), d_output, d_output_bias)
         return d_values * layers.output[None, None, :], d_layers
+
+
+def each_document(kernel: Array, z: Array, precision: PrecisionLike) -> Array:
+    """sum_f kernel[f,g] z[b,f,c], labels last. A few documents (a CPU's group) one by one: no array is reordered."""
+    if z.shape[0] > UNROLLED:
+        return product("bfc,fg->bgc", z, kernel, precision)
+    return jnp.stack([product("fg,fc->gc", kernel, one, precision) for one in z])
 
 
 def weighted_sum(z: Array, output: Array) -> Array:

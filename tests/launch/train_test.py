@@ -18,8 +18,7 @@ Launch = Callable[..., subprocess.CompletedProcess[bytes]]
 # What is optional may be missing; Flax itself needs the rest of rich, but not its progress bar.
 WITHOUT_OPTIONAL_PACKAGES = """
 import sys
-REFUSED = ("rich.progress", "tensorboardX", "tensorflow_datasets", "tensorflow", "matplotlib",
-           "sklearn", "omikuji")
+REFUSED = ("rich.progress", "tensorboardX", "tensorflow_datasets", "matplotlib", "omikuji")
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         if any(name == refused or name.startswith(refused + ".") for refused in REFUSED):
