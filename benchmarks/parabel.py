@@ -152,7 +152,7 @@ def main(argv: Sequence[str]) -> None:
         }
         for system, values in terms.items()
     }
-    path = report.write(
+    written = report.write(
         f"parabel_{_NAME.value}",
         {
             "split": _SPLIT.value,
@@ -174,7 +174,7 @@ def main(argv: Sequence[str]) -> None:
                 for system, s in scores.items()
             ),
         )
-    print(path)
+    print(written)
 
 
 if __name__ == "__main__":

@@ -127,7 +127,9 @@ def label_top_k(
     check(hidden, queries, lengths)
     check_head(hidden, head)
     if not 1 <= k <= queries.shape[0]:
-        raise ValueError(f"k must lie between 1 and the number of labels, {queries.shape[0]}; got {k}")
+        raise ValueError(
+            f"k must lie between 1 and the number of labels, {queries.shape[0]}; got {k}"
+        )
     hidden, lengths = without_padding(hidden, lengths)
     return chosen.label_top_k(hidden, queries, lengths, head, k, precision)
 
@@ -165,9 +167,7 @@ def label_attention_weights(
     if not jnp.issubdtype(label_ids.dtype, jnp.integer):
         raise ValueError(f"label_ids must be integers; got {label_ids.dtype}")
     hidden, lengths = without_padding(hidden, lengths)
-    one = jax.vmap(
-        lambda h, q, n: reference.attention_weights(h[None], q, n[None], precision)[0]
-    )
+    one = jax.vmap(lambda h, q, n: reference.attention_weights(h[None], q, n[None], precision)[0])
     return one(hidden, queries[label_ids], lengths)
 
 

@@ -54,11 +54,11 @@ def scores(hidden: Array, queries: Array, mask: Array, precision: PrecisionLike)
 
 
 def averages(values: Array, scores: Array, precision: PrecisionLike) -> tuple[Array, Array]:
-    """sum_t A[b,t,c] values[b,t,g] as [B, G, C], and the log-sum-exp [B, C] of the scores."""
+    """sum_t A[b,t,c] values[b,g,t] as [B, G, C], and the log-sum-exp [B, C] of the scores."""
     most = scores.max(axis=1)
     weights = jnp.exp(scores - most[:, None, :])
     total = weights.sum(axis=1)
-    average = product("btg,btc->bgc", values, weights.astype(values.dtype), precision)
+    average = product("bgt,btc->bgc", values, weights.astype(values.dtype), precision)
     return average / total[:, None, :], most + jnp.log(total)
 
 

@@ -74,7 +74,7 @@ def forward(
 
     def group(documents: tuple[Array, Array]) -> tuple[Array, Any]:
         hidden, lengths = documents
-        values = project(hidden, kernel, plan.precision)
+        values = jnp.swapaxes(project(hidden, kernel, plan.precision), 1, 2)
         step = partial(tile_forward, plan, hidden, values, padding_mask(hidden, lengths), layers)
         results, kept = lax.map(lambda block: step(block) if keep else (step(block)[0], ()), blocks)
         return from_blocks(results, queries.shape[0], 1), kept
@@ -132,7 +132,7 @@ def tile_backward(
     narrow = weights.astype(dtype)
 
     def average() -> Array:
-        return product("btg,btc->bgc", group.values, narrow, precision)
+        return product("bgt,btc->bgc", group.values, narrow, precision)
 
     e, drift, share = plan.finish.backward(layers, gradient, kept, average, precision)
     e = e.astype(dtype)
@@ -159,7 +159,7 @@ def attend_backward(plan: Plan, saved: tuple, gradient: Array) -> tuple:
         group = Group(
             hidden,
             hidden.reshape(-1, hidden.shape[2]).T,
-            values,
+            jnp.swapaxes(values,1,2),
             plan.finish.weigh(layers, values),
             padding_mask(hidden, lengths),
         )
@@ -254,7 +254,7 @@ def label_top_k(
 
     def group(documents: tuple[Array, Array]) -> tuple[Array, Array]:
         hidden, lengths = documents
-        values = project(hidden, kernel, precision)
+        values = jnp.swapaxes(project(hidden, kernel, precision), 1, 2)
         tile = partial(tile_forward, plan, hidden, values, padding_mask(hidden, lengths), layers)
 
         def step(best: tuple[Array, Array], numbered: tuple[Array, Array]) -> tuple[tuple, None]:

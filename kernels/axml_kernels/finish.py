@@ -54,9 +54,7 @@ class Finish(Protocol):
         The gradient of the values is that of `conclude` from sum_c A e. `average` recomputes the averages.
         """
 
-    def conclude(
-        self, layers: Any, values: Array, d_values: Array, sums: Any
-    ) -> tuple[Array, Any]:
+    def conclude(self, layers: Any, values: Array, d_values: Array, sums: Any) -> tuple[Array, Any]:
         """Of a group: the gradient of the values from sum_c A e, and that of the layers."""
 
 
@@ -94,9 +92,7 @@ class Plain:
         d_layers, e = pull(gradient)
         return e, (mean * e).sum(axis=1), d_layers
 
-    def conclude(
-        self, layers: Any, values: Array, d_values: Array, sums: Any
-    ) -> tuple[Array, Any]:
+    def conclude(self, layers: Any, values: Array, d_values: Array, sums: Any) -> tuple[Array, Any]:
         del layers, values
         return d_values, sums
 

@@ -54,16 +54,19 @@ def label_scores(
     z = label_attention(hidden, queries, lengths, precision)
     for kernel, bias in zip(head.kernels, head.biases, strict=True):
         z = z.astype(hidden.dtype)
-        z = jnp.einsum(
-            "bld,df->blf", z, kernel, precision=precision, preferred_element_type=dtype
-        )
+        z = jnp.einsum("bld,df->blf", z, kernel, precision=precision, preferred_element_type=dtype)
         z = jax.nn.relu(z + bias.astype(dtype)[None, None, :])
     score = jnp.einsum("blf,f->bl", z, head.output.astype(dtype), precision=precision)
     return score + head.output_bias.astype(dtype)
 
 
 def label_top_k(
-    hidden: Array, queries: Array, lengths: Array, head: Head, k: int, precision: PrecisionLike = None
+    hidden: Array,
+    queries: Array,
+    lengths: Array,
+    head: Head,
+    k: int,
+    precision: PrecisionLike = None,
 ) -> tuple[Array, Array]:
     """The first k of a stable sort of the scores, best first: logits [B, k] and label ids [B, k]."""
     scores = label_scores(hidden, queries, lengths, head, precision)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,6 @@ def test_short_and_empty_texts() -> None:
         ({"head": -1}, "head at least 0"),
     ],
 )
-def test_arguments_out_of_range_are_refused(arguments: dict[str, float], message: str) -> None:
+def test_arguments_out_of_range_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         groups(["a"], **arguments)
