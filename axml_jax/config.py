@@ -104,7 +104,7 @@ class TrainConfig(_Section):
 
     epochs: int = _field(50, "passes over the training documents, at most")
     learning_rate: float = _field(0.001, "Adam's rate, at its peak")
-    warmup_steps: int = _field(0, "steps over which the rate rises linearly from 0; 0 is off")
+    warmup_steps: int = _field(0, "steps over which the rate rises linearly to its peak; 0 is off")
     decay: str = _field(
         "none",
         "how the rate falls from its peak to 0 over the planned steps",

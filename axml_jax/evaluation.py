@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +18,10 @@ from axml_jax import metrics, runs
 from axml_jax.analysis import bootstrap_intervals
 from axml_jax.data.store import Store, open_store
 from axml_jax.data.text import UNK
-from axml_jax.errors import ConfigError, InputError
-from axml_jax.model import Model, load
+from axml_jax.errors import InputError
+from axml_jax.model import DEFAULT_TOP_K, Model, load
 from axml_jax.progress import progress
+from axml_jax.tables import printable, show_table
 
 _EXAMPLE_WORDS = 40
 
@@ -53,7 +53,6 @@ def evaluate_run(
 
     Raises:
       InputError: no such run, store or split, or a store of another vocabulary or label set.
-      ConfigError: a cut-off above the number of labels.
     """
     folder = pathlib.Path(run_folder)
     model = load(folder)
@@ -64,22 +63,21 @@ def evaluate_run(
             f"the store has no split {split!r}; it has {', '.join(data.splits)}.", file=data.path
         )
     known = len(model.label_names)
-    if max(ks) > known:
-        raise ConfigError(f"--k asks for {max(ks)}, but the model has {known} labels.")
     documents = data.splits[split]
     if len(documents) == 0:
         raise InputError(f"the split {split!r} has no documents.", file=data.path)
     truth = documents.label_matrix(len(data.label_names))
-    shown = max(*ks, 5) if known >= 5 else max(ks)
+    # Where the model has fewer labels than k, P@k still divides by k.
+    shown = min(max(*ks, DEFAULT_TOP_K), known)
     answers = model.predict_ids((documents.document(i) for i in range(len(documents))), shown)
     rows = list(progress(answers, f"predicting {split}", len(documents)))
     label_ids = np.stack([ids for _, ids in rows])
 
     a, b = metrics.propensity_constants(data_set)
-    inverse = metrics.inverse_propensities(data.label_counts, model.num_train_documents, a, b)
+    inverse = model.inverse_propensities(len(data.label_names), data_set)
     scores = {"model": _scores(label_ids, truth, ks, inverse)}
     if baseline:
-        frequent = metrics.most_frequent_labels(data.label_counts, max(ks))
+        frequent = metrics.most_frequent_labels(model.label_counts, max(ks))
         same = np.broadcast_to(frequent, (len(documents), len(frequent)))
         scores["most frequent labels"] = _scores(same, truth, ks, inverse)
     record = {
@@ -118,7 +116,10 @@ def _require_same_ids(model: Model, data: Store) -> None:
 
 
 def _scores(
-    label_ids: np.ndarray, truth: scipy.sparse.csr_matrix, ks: Sequence[int], inverse: np.ndarray
+    label_ids: np.ndarray,
+    truth: scipy.sparse.csr_matrix,
+    ks: Sequence[int],
+    inverse: np.ndarray | None,
 ) -> dict[str, dict[str, float]]:
     terms = metrics.per_document(label_ids, truth, ks, inverse_propensities=inverse)
     return {
@@ -145,22 +146,8 @@ def _print_table(scores: dict[str, dict[str, dict[str, float]]], title: str) -> 
         ]
         for name in names
     ]
-    try:
-        from rich.console import Console
-        from rich.table import Table
-    except ImportError:
-        print(title)
-        for row in [["", *scores], *rows]:
-            print("  ".join(f"{cell:>24}" for cell in row))
-        return
-    table = Table(title=title, caption="percent, with 95 % bootstrap intervals over documents")
-    table.add_column("metric")
-    for column in scores:
-        table.add_column(column, justify="right")
-    for row in rows:
-        # rich would read square brackets as its own markup.
-        table.add_row(*(cell.replace("[", r"\[") for cell in row))
-    Console(file=sys.stdout).print(table)
+    caption = "percent, with 95 % bootstrap intervals over documents"
+    show_table(title, ["metric", *scores], rows, caption)
 
 
 def _print_example(
@@ -177,11 +164,15 @@ def _print_example(
     text = " ".join("…" if t == UNK else words[t] for t in tokens[:_EXAMPLE_WORDS])
     true = set(truth[i].indices.tolist())
     logits, label_ids = row
-    print(f"\n{documents.ids[i] if documents.ids else f'document {i + 1}'}")
-    print(f"  text       {text}{' …' if len(tokens) > _EXAMPLE_WORDS else ''}")
-    print(f"  true       {', '.join(sorted(data.label_names[j] for j in true)) or '(none)'}")
     predicted = (
         f"{data.label_names[j]} {expit(float(logit)):.2f}{' *' if j in true else ''}"
         for logit, j in zip(logits, label_ids, strict=True)
     )
-    print(f"  predicted  {', '.join(predicted)}    (* is true)")
+    print()
+    for line in (
+        documents.ids[i] if documents.ids else f"document {i + 1}",
+        f"  text       {text}{' …' if len(tokens) > _EXAMPLE_WORDS else ''}",
+        f"  true       {', '.join(sorted(data.label_names[j] for j in true)) or '(none)'}",
+        f"  predicted  {', '.join(predicted)}    (* is true)",
+    ):
+        print(printable(line))

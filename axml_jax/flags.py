@@ -14,12 +14,15 @@ from absl import app, flags, logging
 
 from axml_jax import config as config_lib
 from axml_jax.errors import ConfigError, InputError
+from axml_jax.tables import printable
 
 _BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 
 
 def define_config(default: str | None = None) -> None:
     """Defines --config and one --config.FIELD flag per field of `Config`."""
+    # Key flags of the script: its --help lists them, not only --helpfull.
+    script = sys.argv[0]
     flags.DEFINE_string(
         "config",
         default,
@@ -40,6 +43,8 @@ def define_config(default: str | None = None) -> None:
             flags.DEFINE_float(flag, None, help_text)
         else:
             flags.DEFINE_string(flag, None, help_text)
+        flags.FLAGS.register_key_flag_for_module(script, flags.FLAGS[flag])
+    flags.FLAGS.register_key_flag_for_module(script, flags.FLAGS["config"])
 
 
 def read_config() -> config_lib.Config:
@@ -73,7 +78,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
             os.dup2(nowhere, sys.stderr.fileno())
             sys.exit(_BROKEN_PIPE)
         except (InputError, ConfigError, NotImplementedError, OSError) as error:
-            print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
+            print("error:", printable(" ".join(str(error).splitlines())), file=sys.stderr)
             sys.exit(1)
 
     app.run(guarded)

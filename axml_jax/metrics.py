@@ -32,15 +32,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from jaxtyping import Float, Int
 
-from axml_jax.errors import InputError
+from axml_jax.metric_terms import binary, check_lists, checked_truth, find_hits, ideal_gains
 from axml_jax.top_k import (
     PAD,
     checked_ks,
-    describe,
-    predicted_twice,
     row_blocks,
     top_k_from_scores,
     top_k_from_sparse,
@@ -94,7 +91,7 @@ def evaluate(
       InputError: A row predicts a label twice, or one outside 0..L-1, or after a -1.
       ValueError: Shapes or types that do not fit together.
     """
-    truth = _checked_truth(truth)
+    truth = checked_truth(truth)
     accumulator = MetricAccumulator(truth.shape[1], ks, inverse_propensities=inverse_propensities)
     accumulator.update(label_ids, truth)
     return accumulator.result()
@@ -120,7 +117,7 @@ def per_document(
     Raises:
       InputError, ValueError: As for `evaluate`.
     """
-    truth = _checked_truth(truth)
+    truth = checked_truth(truth)
     scorer = _Scorer(truth.shape[1], ks, inverse_propensities)
     blocks = list(scorer.blocks(label_ids, truth, 0))
     if not blocks:
@@ -177,7 +174,7 @@ class MetricAccumulator:
             from the first document ever added.
         """
         sums = dict(self._sums)
-        for terms in self._scorer.blocks(label_ids, _checked_truth(truth), self.num_documents):
+        for terms in self._scorer.blocks(label_ids, checked_truth(truth), self.num_documents):
             for name, values in terms.items():
                 sums[name] += float(values.sum())
         self._sums = sums
@@ -298,14 +295,14 @@ class _Scorer:
         mean_size = -(-truth.nnz // max(len(label_ids), 1))
         for rows in row_blocks(len(label_ids), max(label_ids.shape[1], max(self.ks), mean_size)):
             ids = label_ids[rows].astype(np.int64)
-            _check_lists(ids, self.num_labels, first_row + rows.start)
-            yield self._terms(ids[:, : max(self.ks)], _binary(truth[rows], first_row + rows.start))
+            check_lists(ids, self.num_labels, first_row + rows.start)
+            yield self._terms(ids[:, : max(self.ks)], binary(truth[rows], first_row + rows.start))
 
     def _terms(self, ids: np.ndarray, truth: Any) -> Terms:
         at_k = np.asarray(self.ks) - 1
         longest = max(self.ks)
         hits = np.zeros((len(ids), longest))
-        hits[:, : ids.shape[1]] = _hits(ids, truth)
+        hits[:, : ids.shape[1]] = find_hits(ids, truth)
         sizes = np.diff(truth.indptr).astype(np.int64)
         # I(k) of eq. (8); the 1 instead of 0 leaves a document without labels at 0 / 1.
         table = np.concatenate([[1.0], np.cumsum(self.discounts)])
@@ -321,7 +318,7 @@ class _Scorer:
         if self.inverse is not None:
             gains = hits  # no longer needed as it was
             gains[:, : ids.shape[1]] *= self.inverse[np.maximum(ids, 0)]
-            ideal = _ideal_gains(truth, self.inverse, longest)
+            ideal = ideal_gains(truth, self.inverse, longest)
             for part, gained in ((values, gains), (ideals, ideal)):
                 part["PSP"] = np.cumsum(gained, axis=1)[:, at_k] / np.asarray(self.ks)
                 part["PSnDCG"] = np.cumsum(gained * self.discounts, axis=1)[:, at_k] / best
@@ -345,67 +342,3 @@ def _ratios(sums: Mapping[str, float], num_documents: int) -> dict[str, float]:
             whole = sums.get(name + IDEAL, float(num_documents))
             result[name] = total / whole if whole else 0.0  # no document has a true label
     return result
-
-
-def _hits(ids: np.ndarray, truth: Any) -> np.ndarray:
-    """1.0 where a predicted label is true; `truth` is canonical, so its keys ascend."""
-    num_labels = truth.shape[1]
-    owners = np.repeat(np.arange(truth.shape[0], dtype=np.int64), np.diff(truth.indptr))
-    true_keys = owners * num_labels + truth.indices
-    if not len(true_keys):
-        return np.zeros(ids.shape)
-    keys = np.arange(len(ids), dtype=np.int64)[:, None] * num_labels + ids
-    found = np.minimum(np.searchsorted(true_keys, keys), len(true_keys) - 1)
-    return ((true_keys[found] == keys) & (ids != PAD)).astype(np.float64)
-
-
-def _ideal_gains(truth: Any, inverse: np.ndarray, longest: int) -> np.ndarray:
-    """The inverse propensities of each document's true labels, highest first, [n, longest]."""
-    offsets = truth.indptr.astype(np.int64)
-    owners = np.repeat(np.arange(truth.shape[0]), np.diff(offsets))
-    weights = inverse[truth.indices]
-    weights = weights[np.lexsort((-weights, owners))]
-    ranks = np.arange(len(weights)) - offsets[owners]
-    kept = ranks < longest
-    gains = np.zeros((truth.shape[0], longest))
-    gains[owners[kept], ranks[kept]] = weights[kept]
-    return gains
-
-
-def _binary(truth: Any, first_row: int) -> Any:
-    block = truth.astype(np.float64)  # a copy: the caller's matrix stays as it is
-    block.sum_duplicates()
-    block.eliminate_zeros()
-    nan_rows = np.zeros(block.shape[0], bool)
-    nan_rows[np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))[np.isnan(block.data)]] = 1
-    if nan_rows.any():
-        raise InputError(f"Row {first_row + np.argmax(nan_rows)} of the truth holds a NaN.")
-    return block
-
-
-def _check_lists(ids: np.ndarray, num_labels: int, first_row: int) -> None:
-    wrong = (ids < PAD) | (ids >= num_labels)
-    if wrong.any():
-        row, column = np.argwhere(wrong)[0]
-        raise InputError(
-            f"Row {first_row + row} of the predictions holds label {ids[row, column]}, but labels "
-            f"are numbered 0 to {num_labels - 1} (-1 pads a short list)."
-        )
-    late = (ids[:, :-1] == PAD) & (ids[:, 1:] != PAD)
-    if late.any():
-        raise InputError(
-            f"Row {first_row + np.argwhere(late)[0, 0]} of the predictions goes on after a -1, "
-            f"which pads a short list and therefore stands at its end only."
-        )
-    narrow = np.int32 if num_labels <= np.iinfo(np.int32).max else np.int64  # half the time
-    ordered = np.sort(ids.astype(narrow), axis=1)
-    twice = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] != PAD)
-    if twice.any():
-        row, column = np.argwhere(twice)[0]
-        raise predicted_twice(first_row + row, ordered[row, column])
-
-
-def _checked_truth(truth: Any) -> Any:
-    if not sp.issparse(truth):
-        raise ValueError(f"The truth should be a SciPy sparse matrix, but it is {describe(truth)}.")
-    return truth.tocsr()

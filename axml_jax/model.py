@@ -27,6 +27,8 @@ from axml_jax.train.checkpoint import Checkpoints
 from axml_jax.train.initial import make_model
 from axml_jax.train.loop import train
 
+DEFAULT_TOP_K = 5
+
 
 class Prediction(NamedTuple):
     """One predicted label.
@@ -73,18 +75,18 @@ class Model:
         self.num_train_documents: int = labels["train_documents"]
         self.module = module
         self.variables = variables
-        self._predictor = Predictor(
-            module, variables, max_tokens=config.data.max_tokens, batch_size=64
-        )
+        self._max_tokens: int = description["data"]["max_tokens"]
+        self._predictor = Predictor(module, variables, max_tokens=self._max_tokens, batch_size=64)
 
     def predict(
-        self, texts: Iterable[str], top_k: int = 5, min_probability: float = 0.0
+        self, texts: Iterable[str], top_k: int | None = None, min_probability: float = 0.0
     ) -> list[list[Prediction]]:
         """The best labels of each text, best first.
 
         Args:
           texts: Texts; one without words counts as a single unknown word.
-          top_k: Labels wanted of each text; no more than there are.
+          top_k: Labels wanted of each text, at most as many as there are; None for five, or
+            for all where there are fewer.
           min_probability: Leave out labels less probable than this.
 
         Returns:
@@ -93,13 +95,15 @@ class Model:
         return list(self.predict_stream(texts, top_k, min_probability))
 
     def predict_stream(
-        self, texts: Iterable[str], top_k: int = 5, min_probability: float = 0.0
+        self, texts: Iterable[str], top_k: int | None = None, min_probability: float = 0.0
     ) -> Iterator[list[Prediction]]:
         """Like `predict`, text by text, with memory for a few thousand texts only."""
         _refuse_single_string(texts)
         if not 0.0 <= min_probability <= 1.0:
             raise ValueError(f"min_probability is {min_probability}; it must be from 0 to 1.")
         # The generator begins after the checks: they speak now, not at the first answer.
+        if top_k is None:
+            top_k = min(DEFAULT_TOP_K, len(self.label_names))
         rows = self.predict_ids(map(self.encode, texts), top_k)
         return (self._named(*row, min_probability) for row in rows)
 
@@ -131,10 +135,10 @@ class Model:
         return self._predictor.top_k(documents, top_k)
 
     def encode(self, text: str) -> np.ndarray:
-        """The int32 token ids of a text, cut at the configuration's max_tokens."""
+        """The int32 token ids of a text, cut where training documents were."""
         if not isinstance(text, str):
             raise ValueError(f"a text must be a string; {text!r:.60} came.")
-        return self.vocabulary.encode(text, self.config.data.max_tokens)
+        return self.vocabulary.encode(text, self._max_tokens)
 
     def evaluate(
         self,
@@ -166,12 +170,29 @@ class Model:
             raise ValueError(f"there are {len(encoded)} texts but {truth.shape[0]} label lists.")
         rows = list(self.predict_ids(encoded, k))
         label_ids = np.stack([ids for _, ids in rows]) if rows else np.empty((0, k), np.int32)
-        counts = np.concatenate(
-            [self.label_counts, np.zeros(num_labels - len(self.label_counts), np.int64)]
-        )
-        a, b = metrics.propensity_constants(data_set)
-        inverse = metrics.inverse_propensities(counts, self.num_train_documents, a, b)
+        inverse = self.inverse_propensities(num_labels, data_set)
         return metrics.evaluate(label_ids, truth, ks, inverse_propensities=inverse)
+
+    def inverse_propensities(self, num_labels: int, data_set: str = "") -> np.ndarray | None:
+        """1 / p of each label for PSP@k and PSnDCG@k, from the counts of the training split.
+
+        Counts and N are those of the store's whole split "train": a validation part drawn
+        from it is counted in, and `config.data.train_documents` changes nothing.
+
+        Args:
+          num_labels: Labels of the truth; those beyond the model's own count 0.
+          data_set: Chooses the constants: see `metrics.propensity_constants`.
+
+        Returns:
+          float64 [num_labels]; None with fewer than three training documents, for which
+          propensities are not defined.
+        """
+        if self.num_train_documents < 3:
+            return None
+        counts = np.zeros(num_labels, np.int64)
+        counts[: len(self.label_counts)] = self.label_counts
+        a, b = metrics.propensity_constants(data_set)
+        return metrics.inverse_propensities(counts, self.num_train_documents, a, b)
 
     def _truth(self, labels: Iterable[Iterable[str]]) -> tuple[scipy.sparse.csr_matrix, int]:
         ids = {name: i for i, name in enumerate(self.label_names)}
@@ -283,8 +304,10 @@ def fit(
 def _store_beside(folder: pathlib.Path, documents: list[Document], config: Config) -> Store:
     """RUN_FOLDER.store, written unless these documents stand there already."""
     path = folder.with_name(folder.name + ".store")
-    digest = hashlib.sha256(repr([tuple(document) for document in documents]).encode()).hexdigest()
-    source = f"{len(documents)} texts in memory, sha256 {digest}"
+    digest = hashlib.sha256()
+    for document in documents:
+        digest.update(repr(tuple(document)).encode("utf-8", "backslashreplace"))
+    source = f"{len(documents)} texts in memory, sha256 {digest.hexdigest()}"
     vectors = "ppmi" if config.model.word_vectors == "store" else "none"
     width, seed = config.model.word_width, config.seed
     if not path.exists():

@@ -115,6 +115,11 @@ class Predictor:
         for rows, (some_logits, some_ids) in pending:
             logits[rows] = np.asarray(some_logits).reshape(-1, k)[: len(rows)]
             label_ids[rows] = np.asarray(some_ids).reshape(-1, k)[: len(rows)]
+        if not np.isfinite(logits).all():
+            raise ValueError(
+                "the model's scores are not finite: its weights are not, so training has "
+                "diverged. Train anew with a lower config.train.learning_rate."
+            )
         return logits, label_ids
 
     def _rows(self, documents: int) -> int:

@@ -25,6 +25,7 @@ from typing import Any
 
 from axml_jax import __version__
 from axml_jax.errors import ConfigError, InputError
+from axml_jax.jsonio import read_json, write_json
 
 FORMAT = "axml_jax.run"
 FORMAT_VERSION = 1
@@ -40,17 +41,22 @@ def environment(devices: Sequence[Any] | None = None) -> dict[str, Any]:
     """
     import jax
 
-    versions = {"axml_jax": __version__, "python": platform.python_version()}
-    for name in _PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
     devices = devices or jax.local_devices()
     return {
-        "versions": versions,
+        "versions": versions(),
         "commit": commit(),
         "device": f"{len(devices)} x {devices[0].device_kind}",
         "cores": os.cpu_count(),
     }
+
+
+def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
+    """Versions of axml_jax, of Python, and of those `packages` that are installed."""
+    found = {"axml_jax": __version__, "python": platform.python_version()}
+    for name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def commit() -> str | None:
@@ -68,30 +74,6 @@ def commit() -> str | None:
         return git("describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes")
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Writes JSON by way of a temporary file, so that a reader never sees half of it."""
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1, ensure_ascii=False)
-            file.write("\n")
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """Reads JSON; raises InputError where it is missing or damaged."""
-    try:
-        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError("no such file.", file=path) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"this is not whole JSON: {error}", file=path) from error
 
 
 def read_description(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -148,9 +130,13 @@ def open_run(
                 "the same configuration to continue it. Differing: " + "; ".join(differing)
             )
         return folder, True
-    # A lock is all that a refused or killed beginning leaves.
+    # A lock and half a description are all that a refused or killed beginning leaves.
     if folder.exists() and (
-        not folder.is_dir() or any(path.name != _LOCK for path in folder.iterdir())
+        not folder.is_dir()
+        or any(
+            path.name != _LOCK and not path.name.startswith(".run.json.")
+            for path in folder.iterdir()
+        )
     ):
         raise InputError(
             "it exists, is not empty and is not a run folder; name another.", file=folder
@@ -235,7 +221,9 @@ class MetricWriter:
         with contextlib.suppress(ImportError):
             from tensorboardX import SummaryWriter
 
-            self._events = SummaryWriter(str(folder / "events"), purge_step=step or None)
+            # Also for step 0: a run killed before its first checkpoint left events.
+            again = (folder / "events").exists()
+            self._events = SummaryWriter(str(folder / "events"), purge_step=step if again else None)
 
     def write(self, step: int, values: dict[str, Any], timings: dict[str, float]) -> None:
         """Writes a record of numbers and groups of numbers; `timings` go to their own file."""

@@ -1,7 +1,9 @@
 """Predicts the labels of texts, one text a line, as JSON lines in input order.
 
-python launch/predict.py --run RUN --input texts.txt --output predictions.jsonl
-cat texts.txt | python launch/predict.py --run RUN
+    python launch/predict.py --run RUN --input texts.txt --output predictions.jsonl
+    cat texts.txt | python launch/predict.py --run RUN
+
+A file of output appears when it is whole; until then its name ends in .partial.
 """
 
 import json
@@ -12,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from absl import flags
 
 from axml_jax import flags as axml_flags
-from axml_jax.data.corpus import open_bytes, read_lines
+from axml_jax.data.corpus import open_bytes, read_byte_lines, read_lines
 from axml_jax.errors import ConfigError, InputError
 
 _RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
@@ -20,7 +22,9 @@ _INPUT = flags.DEFINE_string(
     "input", "-", "Texts, one a line, .gz and .xz too; - is standard input."
 )
 _OUTPUT = flags.DEFINE_string("output", "-", "Where JSON lines go; - is standard output.")
-_TOP_K = flags.DEFINE_integer("top_k", 5, "Labels per text.", lower_bound=1)
+_TOP_K = flags.DEFINE_integer(
+    "top_k", None, "Labels per text; 5, or all where there are fewer.", lower_bound=1
+)
 _MIN_PROBABILITY = flags.DEFINE_float(
     "min_probability", 0.0, "Leave out labels less probable than this.", 0.0, 1.0
 )
@@ -53,16 +57,22 @@ def main(argv: Sequence[str]) -> None:
     from axml_jax.progress import progress
 
     model = load(_RUN.value)
-    if _TOP_K.value > len(model.label_names):
+    if _TOP_K.value and _TOP_K.value > len(model.label_names):
         raise ConfigError(
             f"--top_k is {_TOP_K.value}, but the model has {len(model.label_names)} labels."
         )
     answers = model.predict_stream(texts, _TOP_K.value, _MIN_PROBABILITY.value)
-    place = sys.stdout.fileno() if _OUTPUT.value == "-" else _OUTPUT.value
-    with open(place, "w", encoding="utf-8", closefd=_OUTPUT.value != "-") as output:
-        for line, labels in enumerate(progress(answers, "predicting"), 1):
+    total = None if _INPUT.value == "-" else sum(1 for _ in read_byte_lines(_INPUT.value))
+    to_standard_output = _OUTPUT.value == "-"
+    partial = f"{_OUTPUT.value}.partial"
+    place = sys.stdout.fileno() if to_standard_output else partial
+    with open(place, "w", encoding="utf-8", closefd=not to_standard_output) as output:
+        for line, labels in enumerate(progress(answers, "predicting", total), 1):
             record = {"line": line, "labels": [label._asdict() for label in labels]}
-            output.write(json.dumps(record, ensure_ascii=False) + "\n")
+            # ASCII: a label's name cannot send control codes to a terminal.
+            output.write(json.dumps(record, ensure_ascii=to_standard_output) + "\n")
+    if not to_standard_output:
+        os.replace(partial, _OUTPUT.value)
 
 
 if __name__ == "__main__":

@@ -213,7 +213,31 @@ def test_a_missing_file_is_told_with_the_nearest(tmp_path: Path) -> None:
         config_lib.load_file(tmp_path / "nowhere" / "x.py")
 
 
-CONFIGS = sorted((Path(__file__).resolve().parent.parent / "launch" / "configs").glob("*.py"))
+CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "launch" / "configs"
+CONFIGS = sorted(CONFIG_FOLDER.glob("*.py"))
+
+
+def test_the_configurations_that_documents_speak_of_are_there() -> None:
+    wanted = {"tiny", "pydocs", "reuters", "eurlex57k", "eurlex57k_cpu"}
+    wanted |= {"paper_medium", "paper_large"}
+    assert wanted <= {path.stem for path in CONFIGS}
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden", "fully_connected", "epochs"),
+    [("paper_medium", 256, (256,), 50), ("paper_large", 512, (512, 256), 10)],
+)
+def test_the_papers_settings_are_the_papers(
+    name: str, hidden: int, fully_connected: tuple[int, ...], epochs: int
+) -> None:
+    config = config_lib.load_file(CONFIG_FOLDER / f"{name}.py").validate()
+    assert (config.model.hidden, config.model.fully_connected) == (hidden, fully_connected)
+    assert (config.train.epochs, config.data.batch_size) == (epochs, 40)
+    assert (config.model.dropout, config.train.learning_rate) == (0.5, 0.001)
+    # Everything beyond the paper is off.
+    assert (config.train.warmup_steps, config.train.average_steps) == (0, 0)
+    assert (config.train.clip_norm, config.train.decay) == (0.0, "none")
+    assert (config.model.embedding_dropout, config.model.query_init) == (0.0, "xavier")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

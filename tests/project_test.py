@@ -19,7 +19,7 @@ README_MARK = "<!-- tests/project_test.py runs this -->"
 DISTRIBUTIONS = {"absl": "absl-py", "orbax": "orbax-checkpoint"}  # where the two names differ
 KERNELS_MAY_IMPORT = {"axml_kernels", "jax", "numpy", "jaxtyping"}
 # Figures can be computed where jax is not; jaxtyping comes without it.
-FIGURES = {"axml_jax.metrics", "axml_jax.analysis", "axml_jax.top_k"}
+FIGURES = {"axml_jax.metrics", "axml_jax.metric_terms", "axml_jax.analysis", "axml_jax.top_k"}
 FIGURES_MAY_IMPORT = {"numpy", "scipy", "jaxtyping", "axml_jax.errors", *FIGURES}
 # Arrows point down ARCHITECTURE's page: what stands above may not be imported from below.
 TOP = ("axml_jax.train", "axml_jax.predict", "axml_jax.model", "axml_jax.ensemble",
@@ -105,6 +105,35 @@ def test_every_package_on_disk_is_listed_and_the_other_way_round(
     for typed in ("axml_jax/py.typed", "kernels/axml_kernels/py.typed"):
         assert (ROOT / typed).is_file()
     assert not (ROOT / "kernels/__init__.py").exists(), "that name belongs to another package"
+
+
+def test_the_versions_of_python_are_the_same_everywhere(
+    setup_cfg: configparser.ConfigParser,
+) -> None:
+    metadata = setup_cfg["metadata"]["classifiers"]
+    classified = [
+        int(minor) for minor in re.findall(r"Python :: 3\.(\d+)$", metadata, re.MULTILINE)
+    ]
+    assert classified == list(range(classified[0], classified[-1] + 1))
+    bounds = f">=3.{classified[0]},<3.{classified[-1] + 1}"
+    assert setup_cfg["options"]["python_requires"] == bounds
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert f"$(filter {' '.join(f'3.{minor}.%' for minor in classified)},$(version))" in makefile
+
+
+def test_every_extra_that_is_not_for_developers_is_used(
+    setup_cfg: configparser.ConfigParser,
+) -> None:
+    modules = {"omikuji": "omikuji", "scikit-learn": "sklearn", "tensorboardX": "tensorboardX"}
+    imported = {
+        name.split(".")[0]
+        for path in sources("axml_jax", "launch", "benchmarks")
+        for name in imports(path.read_text(encoding="utf-8"))
+    }
+    for extra, packages in setup_cfg["options.extras_require"].items():
+        if extra not in ("dev", "cuda"):
+            for package in re.findall(r"^[\w-]+", packages, re.MULTILINE):
+                assert modules.get(package, package) in imported, f"{extra}: {package}"
 
 
 def test_version_is_a_literal_that_the_changelog_knows() -> None:

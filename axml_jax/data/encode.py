@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Sized
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -89,6 +89,30 @@ class _Ids(dict[str, int]):
         return number
 
 
+def _fault(text: object, labels: object, name: object, known: Mapping[str, int]) -> str:
+    """What makes a document unusable, or "" for nothing; `known` labels are not looked at again."""
+    if not isinstance(text, str):
+        return f"its text should be a string, but it is of type {type(text).__name__}"
+    if isinstance(labels, str) or not isinstance(labels, Collection):
+        return f"its labels should be a tuple of names, but {labels!r} came"
+    if _unwritable(name):
+        return f"its id should be text that UTF-8 can hold, but it is {name!r}"
+    # The type first: what is no string may not even be fit to be looked up.
+    for label in labels:
+        if not isinstance(label, str) or (label not in known and _unwritable(label)):
+            return f"a label should be text that UTF-8 can hold, but it is {label!r}"
+    return ""
+
+
+def _unwritable(name: object) -> bool:
+    """Whether a name is no text, or text with half of a surrogate pair, which no file can hold."""
+    if not isinstance(name, str):
+        return True
+    if name.isascii():
+        return False
+    return any("\ud800" <= character <= "\udfff" for character in name)
+
+
 class _SplitEncoder:
     """Writes tokens and offsets of one split and gathers its labels and counts."""
 
@@ -108,11 +132,15 @@ class _SplitEncoder:
         max_tokens: int,
         encode: Callable[[Sequence[str]], np.ndarray],
     ) -> None:
-        """Reads all documents; `encode` turns words into ids."""
+        """Reads all documents; `encode` turns words into ids.  Unusable ones raise InputError."""
         total = len(documents) if isinstance(documents, Sized) else None
         ends = array("q", [0])
         with ArrayWriter(self.folder / "tokens.npy", np.int32) as tokens:
-            for document in progress(documents, f"reading {self.name}", total):
+            shown = progress(documents, f"reading {self.name}", total)
+            for number, document in enumerate(shown, start=1):
+                wrong = _fault(document.text, document.labels, document.id, self._label_ids)
+                if wrong:
+                    raise InputError(f"document {number} of the split {self.name!r}: {wrong}")
                 words = tokenize(document.text)
                 if max_tokens and len(words) > max_tokens:
                     del words[max_tokens:]
@@ -189,7 +217,8 @@ def encode_splits(
       The vocabulary, the label names and the counts.
 
     Raises:
-      InputError: A split without documents, or `train` without labels or without a word to keep.
+      InputError: A split without documents, a document whose text, id or labels are no text, or
+        `train` without labels or without a word to keep.
     """
     label_ids = _Ids()
     words = _Ids(first=UNK + 1)

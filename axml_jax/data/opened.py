@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Float32, Int32, Int64
 
+from axml_jax.data.description import FORMAT, TRAIN, read_description
 from axml_jax.data.store_files import (
     ARRAYS,
     DESCRIPTION,
@@ -26,14 +27,10 @@ from axml_jax.data.store_files import (
     file_sum,
     fingerprint,
     read_array,
-    read_json,
 )
 from axml_jax.data.text import Vocabulary
 from axml_jax.errors import InputError
-
-FORMAT = "axml_jax.store"
-VERSION = 1
-TRAIN = "train"
+from axml_jax.jsonio import read_json
 
 
 class Split:
@@ -174,10 +171,11 @@ def open_store(path: str | Path) -> Store:
       The store.
 
     Raises:
-      InputError: There is no store, it is of another version, or a file is missing or cut short.
+      InputError: There is no store, it is of another version, its description is damaged, or a
+        file is missing or cut short.
     """
     path = Path(path)
-    description = _read_description(path)
+    description = read_description(path)
     for name, size in description["files"].items():
         file = path / name
         if not file.is_file():
@@ -186,11 +184,14 @@ def open_store(path: str | Path) -> Store:
             found = file.stat().st_size
             raise InputError(f"expected {size} bytes, found {found}; {REMEDY}", file=file)
     vocabulary = Vocabulary.load(path / WORDS)
-    label_names = read_json(path / LABELS)
+    if len(vocabulary) != description["words"]:
+        expected, found = description["words"], len(vocabulary)
+        raise InputError(f"expected {expected} words, found {found}; {REMEDY}", file=path / WORDS)
+    label_names = _read_names(path / LABELS, description["labels"])
     splits = {}
     for name, about in description["splits"].items():
         arrays = {key: read_array(path / name / f"{key}.npy", ARRAYS[key]) for key in ARRAYS}
-        ids = read_json(path / name / IDS) if about["ids"] else None
+        ids = _read_names(path / name / IDS, about["documents"]) if about["ids"] else None
         splits[name] = Split(**arrays, num_labels=len(label_names), ids=ids)
     has_vectors = description["vectors"] is not None
     vectors = read_array(path / VECTORS, np.float32) if has_vectors else None
@@ -201,23 +202,15 @@ def is_store(path: str | Path) -> bool:
     """Whether a folder holds a store's description, of whatever version."""
     try:
         description = json.loads((Path(path) / DESCRIPTION).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(description, dict) and description.get("format") == FORMAT
 
 
-def _read_description(path: Path) -> dict[str, Any]:
-    file = path / DESCRIPTION
-    if not file.is_file():
-        what = "the folder is no store: it has no store.json" if path.is_dir() else "no such folder"
-        raise InputError(f"{what}; make one with launch/prepare.py --out {path}", file=path)
-    description = read_json(file)
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
-        raise InputError("this file does not describe a store of axml_jax", file=file)
-    if description.get("version") != VERSION:
-        found = description.get("version")
-        raise InputError(
-            f"the store is of version {found!r}, this program reads version {VERSION}; {REMEDY}",
-            file=file,
-        )
-    return description
+def _read_names(file: Path, count: int) -> list[str]:
+    names = read_json(file, REMEDY)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"expected a JSON list of names; {REMEDY}", file=file)
+    if len(names) != count:
+        raise InputError(f"expected {count} names, found {len(names)}; {REMEDY}", file=file)
+    return names

@@ -16,8 +16,8 @@ it is pickled, and nothing in it is executed.  Knows nothing about models.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -28,8 +28,9 @@ import numpy as np
 
 from axml_jax.data import vectors as word_vectors
 from axml_jax.data.corpus import Document
+from axml_jax.data.description import FORMAT, TRAIN, VERSION, is_split_name
 from axml_jax.data.encode import encode_splits
-from axml_jax.data.opened import FORMAT, TRAIN, VERSION, Split, Store, is_store, open_store
+from axml_jax.data.opened import Split, Store, is_store, open_store
 from axml_jax.data.store_files import (
     DESCRIPTION,
     IDS,
@@ -38,10 +39,10 @@ from axml_jax.data.store_files import (
     WORDS,
     file_sum,
     fingerprint,
-    write_json,
 )
 from axml_jax.data.text import Vocabulary
 from axml_jax.errors import InputError
+from axml_jax.jsonio import write_json
 
 __all__ = ["TRAIN", "Split", "Store", "check_writable", "is_store", "open_store", "write_store"]
 
@@ -62,7 +63,8 @@ def write_store(
     """Encodes documents and writes them as a store.
 
     The folder appears under its name when all of it is written: until then it is a hidden folder
-    beside it (`.NAME.*.partial`), which is removed where writing fails.
+    beside it (`.NAME.*.partial`), which is removed where writing fails.  One that a killed process
+    left stays: from another machine it cannot be told from one that is being written.
 
     Args:
       path: The folder to make.
@@ -89,7 +91,7 @@ def write_store(
     if TRAIN not in splits:
         raise ValueError(f"expected a split {TRAIN!r} among {sorted(splits)}")
     for name in splits:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        if not is_split_name(name):
             raise ValueError(f"the split {name!r} cannot be the name of a folder")
     if max_tokens < 0:
         raise ValueError(f"max_tokens is {max_tokens}: expected 0 (no limit) or more")
@@ -129,7 +131,7 @@ def write_store(
             "files": {str(file.relative_to(partial)): file.stat().st_size for file in files},
         }
         write_json(partial / DESCRIPTION, description)
-        _put_in_place(partial, path)
+        _put_in_place(partial, path, overwrite)
     except OSError as error:
         raise InputError(f"the store cannot be written: {error}", file=path) from error
     finally:
@@ -174,13 +176,27 @@ def _write_vectors(
     return {**about, "width": matrix.shape[1], "sha256": file_sum(folder / VECTORS)}
 
 
-def _put_in_place(partial: Path, path: Path) -> None:
+def _put_in_place(partial: Path, path: Path, overwrite: bool) -> None:
     """Renames `partial` to `path`; a store there steps aside first and is removed afterwards."""
+    check_writable(path, overwrite)  # writing took its time: something may be there by now
+    if not overwrite:
+        partial.rename(path)  # fails where a folder that is not empty came in between
+        return
     old = partial.with_suffix(".old")
-    if path.exists():
+    with contextlib.suppress(FileNotFoundError):
         path.rename(old)
-    partial.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+    try:
+        if os.path.lexists(old):
+            check_writable(old, overwrite)  # what was moved, which nobody else can exchange now
+        partial.rename(path)
+    except BaseException:
+        if os.path.lexists(old):
+            old.rename(path)
+        raise
+    if old.is_symlink():
+        old.unlink()  # and what it points to stays
+    else:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _umask() -> int:

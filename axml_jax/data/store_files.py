@@ -6,7 +6,6 @@ Knows nothing about what the arrays mean.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,20 +47,6 @@ def fingerprint(path: Path, splits: Mapping[str, Any]) -> str:
         names += split_files(split, splits[split]["ids"])
     lines = "".join(f"{name} {file_sum(path / name)}\n" for name in names)
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def write_json(file: Path, value: Any) -> None:
-    """Writes `value` as UTF-8 JSON."""
-    text = json.dumps(value, ensure_ascii=False, indent=1)
-    file.write_text(text + "\n", encoding="utf-8")
-
-
-def read_json(file: Path) -> Any:
-    """Reads JSON; raises InputError where there is none."""
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"no readable JSON ({error}); {REMEDY}", file=file) from error
 
 
 def read_array(file: Path, dtype: type) -> np.ndarray:

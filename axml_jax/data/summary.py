@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from axml_jax.data.store import TRAIN, Store
+from axml_jax.tables import printable, show_table
 
 Rows = list[tuple[str, ...]]
 
@@ -46,33 +47,11 @@ def notes(store: Store) -> list[str]:
 
 
 def show(store: Store) -> None:
-    """Prints the table and the notes; ruled where rich is installed."""
+    """Prints the table and the notes."""
     header, *rows = table_rows(store)
-    try:
-        from rich.console import Console
-        from rich.table import Table
-    except ImportError:
-        print(plain_table([header, *rows]))
-    else:
-        table = Table(*header)
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table)
+    show_table("", header, rows)
     for line in notes(store):
-        print(line)
-
-
-def plain_table(rows: Rows) -> str:
-    """Aligns columns with spaces, the first to the left and the others to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for first, *others in rows:
-        cells = [first.ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        lines.append("  ".join(cells))
-    return "\n".join(lines)
+        print(printable(line))
 
 
 def _ratio(about: dict[str, int], name: str, form: str) -> str:

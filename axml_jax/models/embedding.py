@@ -83,6 +83,8 @@ class WordRepresentation(nn.Module):
                 "vectors",
                 lambda: self.vectors_init(self.make_rng("params"), shape, jnp.float32),
             ).value
-        embedded = jnp.take(vectors, token_ids, axis=0, mode="fill", fill_value=jnp.nan)
+        # jnp.take counts negative ids from the end; behind the end they are filled like the others.
+        ids = jnp.where(token_ids < 0, self.num_words, token_ids)
+        embedded = jnp.take(vectors, ids, axis=0, mode="fill", fill_value=jnp.nan)
         embedded = jnp.where((token_ids == PAD)[..., None], 0, embedded)
         return embedded if self.dtype is None else embedded.astype(self.dtype)

@@ -20,6 +20,7 @@ from axml_jax.errors import InputError
 from axml_jax.train.state import Params, TrainState
 
 _KEEP = {"latest": 2, "best": 1, "constants": 1}
+_SHAPES = "array_shapes"  # among the counters
 
 
 class Checkpoints:
@@ -88,10 +89,8 @@ class Checkpoints:
 
     def best_counters(self) -> dict[str, Any]:
         """What was saved with the best weights, without reading these."""
-        step = self._best_step()
-        counters = ocp.args.Composite(counters=ocp.args.JsonRestore())
-        restored: dict[str, Any] = self._best.restore(step, args=counters)["counters"]
-        return restored
+        counters = self._read(self._best, self._best_step(), counters=ocp.args.JsonRestore())
+        return {name: value for name, value in counters.items() if name != _SHAPES}
 
     def _best_step(self) -> int:
         step = self._best.latest_step()
@@ -113,7 +112,10 @@ class Checkpoints:
         return self._restore(self._constants, 0, constants)[0] if constants else constants
 
     @staticmethod
-    def _save(manager: ocp.CheckpointManager, step: int, tree: Any, counters: Any) -> None:
+    def _save(
+        manager: ocp.CheckpointManager, step: int, tree: Any, counters: dict[str, Any]
+    ) -> None:
+        counters = {**counters, _SHAPES: _shapes(tree)}
         manager.save(
             step,
             args=ocp.args.Composite(
@@ -123,26 +125,35 @@ class Checkpoints:
         manager.wait_until_finished()
 
     def _restore(self, manager: ocp.CheckpointManager, step: int, tree: Any) -> tuple[Any, Any]:
+        counters = self._read(manager, step, counters=ocp.args.JsonRestore())
+        # Before orbax begins to read: it ends such a reading with pages of complaints.
+        if counters.pop(_SHAPES, None) != _shapes(tree):
+            raise InputError(
+                f"the checkpoint of step {step} is of another model than run.json describes.",
+                file=manager.directory,
+            )
         device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         shapes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), tree
         )
+        return self._read(manager, step, arrays=ocp.args.StandardRestore(shapes)), counters
+
+    @staticmethod
+    def _read(manager: ocp.CheckpointManager, step: int, **item: Any) -> Any:
         try:
-            restored = manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    arrays=ocp.args.StandardRestore(shapes), counters=ocp.args.JsonRestore()
-                ),
-            )
+            (value,) = manager.restore(step, args=ocp.args.Composite(**item)).values()
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"the checkpoint of step {step} is damaged or of another model: {error}",
-                file=manager.directory,
+                f"the checkpoint of step {step} is damaged: {error}", file=manager.directory
             ) from error
-        return restored["arrays"], restored["counters"]
+        return value
 
     def close(self) -> None:
         """Releases orbax's resources."""
         for manager in self._managers.values():
             manager.close()
         self._managers.clear()
+
+
+def _shapes(tree: Any) -> list[list[int]]:
+    return [list(leaf.shape) for leaf in jax.tree.leaves(tree)]

@@ -48,7 +48,7 @@ def word_width(config: Config, store: Store) -> int:
     return int(store.vectors.shape[1])
 
 
-def mean_log_odds(num_label_pairs: int, num_documents: int, num_labels: int) -> float:
+def log_odds_of_mean(num_label_pairs: int, num_documents: int, num_labels: int) -> float:
     """log(p / (1 - p)) of the mean label frequency p: where the output bias starts.
 
     With it the first steps need not teach the model that nearly every label is absent.
@@ -105,17 +105,21 @@ def label_state_queries(
         return hidden.sum(axis=1) / lengths[:, None].astype(hidden.dtype)
 
     initial = variables["params"]["labels"]["queries"]
-    means = np.empty((len(documents), initial.shape[1]), np.float32)
+    width = initial.shape[1]
+    # float64, so that the sums do not depend on how documents fall into batches.
+    sums, total = np.zeros((labels.shape[1], width)), np.zeros(width)
     order = np.argsort([min(len(d), buckets[-1]) for d in documents], kind="stable")
     with bar("initial label queries", len(documents)) as advance:
         for first in range(0, len(order), batch_size):
             rows = order[first : first + batch_size]
             batch = pad_documents([documents[row] for row in rows], batch_size, buckets)
-            means[rows] = np.asarray(mean_states(variables, *batch))[: len(rows)]
+            means = np.asarray(mean_states(variables, *batch), np.float64)[: len(rows)]
+            sums += labels[rows].T @ means
+            total += means.sum(axis=0)
             advance(len(rows))
-    means -= means.mean(axis=0)
-    counts = np.asarray(labels.sum(axis=0)).reshape(-1, 1)
-    queries = np.asarray(labels.T @ means) / np.maximum(counts, 1)
+    counts = np.asarray(labels.sum(axis=0), np.float64).reshape(-1, 1)
+    queries = sums / np.maximum(counts, 1) - total / max(len(documents), 1)
     norms = np.linalg.norm(queries, axis=1, keepdims=True)
     known = (counts > 0) & (norms > 1e-12)
-    return jnp.where(known, queries / np.maximum(norms, 1e-12), initial)
+    scaled = (queries / np.maximum(norms, 1e-12)).astype(np.float32)
+    return jnp.where(known, scaled, initial)

@@ -34,6 +34,8 @@ __all__ = ["Parts", "choose_parts", "train"]
 
 # Steps that the host may run ahead of the device: enough to keep it busy, not without end.
 _AHEAD = 8
+# What compiling the validation may take, on a slow processor.
+_COMPILATION_SECONDS = 15.0
 _OUT_OF_TIME = "the time given by --max_minutes is used up; the same command continues"
 
 
@@ -84,6 +86,7 @@ def train(
         "path": str(store.path.resolve()),
         "fingerprint": store.fingerprint,
         "vectors": vectors and vectors["sha256"],
+        "max_tokens": plan.max_tokens,
         "source": store.description.get("source"),
     }
     folder, _ = runs.open_run(run_folder, config.to_dict(), data)
@@ -131,6 +134,7 @@ class _Session:
         params, constants = self._initial_values(label_states=not begun)
         optimizer = make_optimizer(self.settings, plan.total_steps)
         state = create(params, optimizer, averaged=self.settings.average_steps > 0)
+        del params  # the state holds them; a second copy would stay for the whole run
         self.checkpoints.save_constants(constants)
         restored = self.checkpoints.restore_latest(state)
         if restored is not None:
@@ -188,7 +192,7 @@ class _Session:
         plan, store = self.plan, self.plan.store
         split = store.splits["train"]
         truth = split.label_matrix(store.num_train_labels)[plan.parts.train]
-        bias = initial.mean_log_odds(truth.nnz, *truth.shape)
+        bias = initial.log_odds_of_mean(truth.nnz, *truth.shape)
         variables = initial.initial_variables(plan.model, self.init_key, store, plan.config, bias)
         if label_states and plan.config.model.query_init == "label_state":
             variables["params"]["labels"]["queries"] = initial.label_state_queries(
@@ -287,9 +291,10 @@ class _Session:
     def _out_of_time(self) -> bool:
         if self.deadline is None:
             return False
-        # Before the first validation: a document takes no longer there than in training.
+        # Before the first validation: a document takes no longer there than in training, once
+        # the lengths of padding are compiled.
         validation = self.counters.evaluation_seconds or (
-            len(self.plan.parts.valid) * self.seconds_per_document
+            _COMPILATION_SECONDS + len(self.plan.parts.valid) * self.seconds_per_document
         )
         return time.monotonic() + validation > self.deadline
 

@@ -96,6 +96,12 @@ class Plan:
         """Steps of all epochs."""
         return self.config.train.epochs * self.batches.steps_per_epoch
 
+    @property
+    def max_tokens(self) -> int:
+        """Tokens read of a document: the configured ones, or those the store kept if fewer."""
+        kept = self.store.description["settings"]["max_tokens"]
+        return min(kept or self.config.data.max_tokens, self.config.data.max_tokens)
+
 
 def make_plan(config: Config, store: Store, devices: list[Any]) -> Plan:
     """Chooses parts, batches and model.

@@ -1,29 +1,25 @@
-"""What the tiles of `chunked` are made of: cutting axes into blocks, a block's scores and weights.
+"""What a tile of `chunked` is made of: axes cut into blocks, masked scores, weighted averages.
 
-Arrays of a tile keep the labels last ([B, T, C], [B, F, C]), queries come as [D, C]: nearly every product then has its
-operands in the order in which a matrix routine reads them, and the softmax over tokens is a sum over rows,
-vectorised over labels.
+Arrays of a tile keep the labels last ([B, T, C], [B, F, C]) and queries come as [D, C]: nearly
+every product then has its operands in the order in which a matrix routine reads them, and the
+softmax over tokens is a sum over rows, vectorised over labels.
 """
 
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.lax import PrecisionLike
 
-from axml_kernels.reference import sum_dtype
+from axml_kernels.reference import product, sum_dtype
 
 # Finite, so that a difference of two masked scores is no NaN; its exponential is exactly zero.
 MASKED = -1e30
 
 
-def product(equation: str, x: Array, y: Array, precision: PrecisionLike) -> Array:
-    """An einsum whose sums are float32 (float64 for float64)."""
-    return jnp.einsum(
-        equation, x, y, precision=precision, preferred_element_type=sum_dtype(x.dtype)
-    )
-
-
 def into_blocks(x: Array, size: int, axis: int) -> Array:
-    """Cut an axis into blocks, moved to the front: [..., L, ...] -> [N, ..., C, ...]; zeros fill the last."""
+    """Cuts an axis into blocks, moved to the front: [..., L, ...] -> [N, ..., C, ...].
+
+    Zeros fill the last block.
+    """
     short = -x.shape[axis] % size
     x = jnp.pad(x, [(0, short if i == axis else 0) for i in range(x.ndim)])
     x = x.reshape(*x.shape[:axis], -1, size, *x.shape[axis + 1 :])
@@ -48,26 +44,30 @@ def padding_mask(hidden: Array, lengths: Array) -> Array:
     return jnp.where(real, 0.0, MASKED).astype(sum_dtype(hidden.dtype))
 
 
-def scores(hidden: Array, queries: Array, mask: Array, precision: PrecisionLike) -> Array:
+def tile_scores(hidden: Array, queries: Array, mask: Array, precision: PrecisionLike) -> Array:
     """S of a tile, [B, T, C], padding masked."""
     return product("btd,dc->btc", hidden, queries, precision) + mask[:, :, None]
 
 
+def as_left_operand(values: Array) -> Array:
+    """Values [B, T, G] as weighted_average reads them.
+
+    The CPU's bfloat16 routine wants [B, G, T] and is then six times as fast; in float32 the turned
+    array is a few percent slower, so there it stays.
+    """
+    return jnp.swapaxes(values, 1, 2) if values.dtype.itemsize < 4 else values
+
+
+def weighted_average(values: Array, weights: Array, precision: PrecisionLike) -> Array:
+    """sum_t A[b,t,c] values[b,t,g] as [B, G, C], from as_left_operand(values)."""
+    equation = "bgt,btc->bgc" if values.dtype.itemsize < 4 else "btg,btc->bgc"
+    return product(equation, values, weights.astype(values.dtype), precision)
+
+
 def averages(values: Array, scores: Array, precision: PrecisionLike) -> tuple[Array, Array]:
-    """sum_t A[b,t,c] values[b,g,t] as [B, G, C], and the log-sum-exp [B, C] of the scores."""
+    """The averages [B, G, C] of as_left_operand(values), and the scores' log-sum-exp [B, C]."""
     most = scores.max(axis=1)
     weights = jnp.exp(scores - most[:, None, :])
     total = weights.sum(axis=1)
-    average = product("bgt,btc->bgc", values, weights.astype(values.dtype), precision)
+    average = weighted_average(values, weights, precision)
     return average / total[:, None, :], most + jnp.log(total)
-
-
-def token_major(hidden: Array) -> Array:
-    """hidden as [D, B T]: made once per group, it spares a copy of every tile's score gradients."""
-    return hidden.reshape(-1, hidden.shape[2]).T
-
-
-def query_gradient(hidden: Array, d_scores: Array, precision: PrecisionLike) -> Array:
-    """sum_bt hidden[b,t,d] dS[b,t,c] as [D, C], from token_major(hidden)."""
-    d_scores = d_scores.reshape(-1, d_scores.shape[2])
-    return product("dr,rc->dc", hidden, d_scores, precision)

@@ -1,6 +1,6 @@
-"""What follows the averages of a tile in `chunked`, forward and backward: nothing, any layers, or exactly one.
+"""What follows the averages of a tile of `chunked`: nothing, any layers, or exactly one.
 
-Shapes are a tile's: averages [B, G, C] over documents, features, labels. Knows nothing of attention or of loops.
+Averages are [B, G, C]: a tile's documents, features, labels.  Knows nothing of attention or loops.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.lax import PrecisionLike
 
-from axml_kernels.blocks import product
+from axml_kernels.reference import product
 
 WORD = 32
 # Documents up to which a further layer is applied to one after the other.
@@ -19,7 +19,11 @@ UNROLLED = 8
 
 
 class Layers(NamedTuple):
-    """The part of a Head that is applied to the averages; kernels in hidden's dtype, the rest in that of sums."""
+    """The part of a Head that the averages go through.
+
+    The kernels have hidden's dtype, the rest that of sums.  With one bias more than kernels the
+    averages are projected already: the first bias belongs to them.
+    """
 
     kernels: tuple[Array, ...]
     biases: tuple[Array, ...]
@@ -28,47 +32,45 @@ class Layers(NamedTuple):
 
 
 class Finish(Protocol):
-    """The tile's last steps. `layers` is a tree of arrays whose gradient `conclude` completes."""
+    """The last steps of a tile.  `layers` is the tree of arrays that they are done with."""
 
-    def forward(
-        self, layers: Any, average: Array, precision: PrecisionLike
-    ) -> tuple[Array, tuple[Array, ...]]:
-        """The tile's result, labels on axis 1, and what backward keeps of it."""
+    def forward(self, layers: Any, average: Array, precision: PrecisionLike) -> tuple[Array, Any]:
+        """The tile's result, labels on axis 1, and what `backward` needs of it."""
 
     def weigh(self, layers: Any, values: Array) -> Array:
-        """The values [B, T, G] that turn e (below) into the gradient of the attention weights."""
+        """The values [B, T, G] whose product with e (of `backward`) is the gradient of A."""
 
     def start(self, layers: Any) -> Any:
-        """Zeros for what `backward` sums up over the tiles of a group of documents."""
+        """Zeros for the sums that `backward` contributes to."""
 
     def backward(
         self,
         layers: Any,
         gradient: Array,
-        kept: tuple[Array, ...],
+        kept: Any,
         average: Callable[[], Array],
         precision: PrecisionLike,
     ) -> tuple[Array, Array, Any]:
-        """e [B, G, C]; sum_t A dA [B, C], which the softmax's gradient needs; the tile's share of the sums.
+        """e [B, G, C]; sum_t A dA [B, C], which the softmax's gradient needs; shares of the sums.
 
-        The gradient of the values is that of `conclude` from sum_c A e. `average` recomputes the averages.
+        `average` computes the averages again, for those who need them.
         """
 
     def conclude(self, layers: Any, values: Array, d_values: Array, sums: Any) -> tuple[Array, Any]:
-        """Of a group: the gradient of the values from sum_c A e, and that of the layers."""
+        """From sum_c A e of a group: the gradients of its values and its share of the layers'."""
 
 
 class Plain:
-    """Whatever `apply` computes from the averages; backward recomputes them. e is their gradient."""
+    """Whatever `apply` makes of the averages; e is their gradient, got from them once more.
+
+    For label_attention: the averages themselves, [B, C, G].
+    """
 
     def apply(self, layers: Any, average: Array, precision: PrecisionLike) -> Array:
-        """label_attention: the averages themselves, [B, C, G]."""
         del layers, precision
         return jnp.swapaxes(average, 1, 2)
 
-    def forward(
-        self, layers: Any, average: Array, precision: PrecisionLike
-    ) -> tuple[Array, tuple[Array, ...]]:
+    def forward(self, layers: Any, average: Array, precision: PrecisionLike) -> tuple[Array, Any]:
         return self.apply(layers, average, precision), ()
 
     def weigh(self, layers: Any, values: Array) -> Array:
@@ -76,13 +78,13 @@ class Plain:
         return values
 
     def start(self, layers: Any) -> Any:
-        return jax.tree.map(jnp.zeros_like, layers)
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), layers)
 
     def backward(
         self,
         layers: Any,
         gradient: Array,
-        kept: tuple[Array, ...],
+        kept: Any,
         average: Callable[[], Array],
         precision: PrecisionLike,
     ) -> tuple[Array, Array, Any]:
@@ -98,14 +100,12 @@ class Plain:
 
 
 class Stack(Plain):
-    """Any number of fully connected layers and the output: scores [B, C]. The first bias may come before a kernel."""
+    """Fully connected layers and the output: scores [B, C]."""
 
     def apply(self, layers: Layers, average: Array, precision: PrecisionLike) -> Array:
-        biases = layers.biases
-        z = average
-        if len(biases) > len(layers.kernels):  # the averages are projected already
-            z = jax.nn.relu(z + biases[0][None, :, None])
-            biases = biases[1:]
+        z, biases = average, layers.biases
+        if len(biases) > len(layers.kernels):
+            z, biases = jax.nn.relu(z + biases[0][None, :, None]), biases[1:]
         for kernel, bias in zip(layers.kernels, biases, strict=True):
             z = each_document(kernel, z.astype(kernel.dtype), precision)
             z = jax.nn.relu(z + bias[None, :, None])
@@ -113,18 +113,18 @@ class Stack(Plain):
 
 
 class One:
-    """The averages are projected and no further layer follows: scores [B, C].
+    """Averages that are projected already, and no further layer: scores [B, C].
 
-    u [B, F, C] the averages, on_f = [u_f + bias_f > 0]. Kept: r = sum_f output_f on_f u_f, [B, C], and on as bits.
-    With e_f = dscore on_f nothing of size [B, F, C] is ever recomputed:
+    u [B, F, C] the averages, on_f = [u_f + bias_f > 0].  Kept: on as bits, and
+    r = sum_f output_f on_f u_f, [B, C].  With e_f = dscore on_f nobody needs u again:
 
-        sum_t A dA = dscore r        dA = (values output) . e        dvalues = output (sum_c A e)
-        dbias = output sum_bc e      doutput = sum_bt values (sum_c A e) + bias sum_bc e
+        sum_t A dA = dscore r       dA = (values output) . e      dvalues = output sum_c A e
+        dbias = output sum_bc e     doutput = sum_bt values (sum_c A e) + bias sum_bc e
     """
 
     def forward(
         self, layers: Layers, average: Array, precision: PrecisionLike
-    ) -> tuple[Array, tuple[Array, ...]]:
+    ) -> tuple[Array, Any]:
         del precision
         z = average + layers.biases[0][None, :, None]
         score = weighted_sum(jnp.maximum(z, 0), layers.output) + layers.output_bias
@@ -134,26 +134,25 @@ class One:
     def weigh(self, layers: Layers, values: Array) -> Array:
         return (values * layers.output[None, None, :]).astype(values.dtype)
 
-    def start(self, layers: Layers) -> tuple[Array, Array]:
+    def start(self, layers: Layers) -> Any:
         return jnp.zeros_like(layers.output), jnp.zeros_like(layers.output_bias)
 
     def backward(
         self,
         layers: Layers,
         gradient: Array,
-        kept: tuple[Array, ...],
+        kept: Any,
         average: Callable[[], Array],
         precision: PrecisionLike,
     ) -> tuple[Array, Array, Any]:
         del average, precision
         r, bits = kept
-        on = unpack(bits, layers.output.shape[0])
-        e = jnp.where(on, gradient[:, None, :], 0)
+        e = jnp.where(unpack(bits, layers.output.shape[0]), gradient[:, None, :], 0)
         return e, gradient * r, (e.sum(axis=(0, 2)), gradient.sum())
 
     def conclude(
         self, layers: Layers, values: Array, d_values: Array, sums: Any
-    ) -> tuple[Array, Layers]:
+    ) -> tuple[Array, Any]:
         on, d_output_bias = sums
         d_output = (values * d_values).sum(axis=(0, 1)) + layers.biases[0] * on
         d_layers = Layers((), (layers.output * on,), d_output, d_output_bias)
@@ -161,14 +160,17 @@ class One:
 
 
 def each_document(kernel: Array, z: Array, precision: PrecisionLike) -> Array:
-    """sum_f kernel[f,g] z[b,f,c], labels last. A few documents (a CPU's group) one by one: no array is reordered."""
+    """sum_f kernel[f,g] z[b,f,c] as [B, G, C].
+
+    A few documents (a group on the CPU) go one by one: as a whole z would be reordered first.
+    """
     if z.shape[0] > UNROLLED:
         return product("bfc,fg->bgc", z, kernel, precision)
     return jnp.stack([product("fg,fc->gc", kernel, one, precision) for one in z])
 
 
 def weighted_sum(z: Array, output: Array) -> Array:
-    """sum_f z[b,f,c] output[f]. No matrix product: that would want the labels first, at the price of a copy."""
+    """sum_f z[b,f,c] output[f]; as a matrix product it would reorder z first."""
     return (z * output[None, :, None]).sum(axis=1)
 
 

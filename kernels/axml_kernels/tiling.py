@@ -1,13 +1,14 @@
 """Tile sizes and the order of projection: every measured constant of this package in one place.
 
-A tile is a group of documents times a block of labels; its scores are [group, T, block]. Knows nothing of arrays:
-integers in, integers out.
+A tile is a group of documents times a block of labels; its scores are [group, T, block].
+Knows nothing of arrays: integers in, integers out.
 """
 
 from typing import NamedTuple
 
-# CPU: a group's hidden states and a tile's scores together fill the second-level caches (2 MB a core). Measured on
-# two cores, float32, T = 128..500, D = F = 128..512: 500 to 1000 tokens by 512 labels; one document alone is slower.
+# CPU: a group's hidden states and a tile's scores fill the second-level caches (2 MB a core).
+# Measured on two cores in float32 with T = 128..500 and D, F = 128..512: between 500 and 1000
+# tokens by 512 labels.  One document alone is a third slower: its products lose their batch axis.
 CPU_TOKENS = 768
 CPU_SCORES = 1024 * 1024
 CPU_LABELS = 512
@@ -15,7 +16,8 @@ CPU_LABELS = 512
 DEVICE_SCORES = 40 * 500 * 512
 # Blocks are whole vectors: 16 float32 fill an AVX-512 register.
 LABEL_MULTIPLE = 16
-# What a multiplication costs with W1 last, as a multiple of one with W1 first: it makes more passes over memory.
+# What a multiplication costs with W1 last in multiples of one with W1 first, which makes fewer
+# passes over memory and, with one layer, recomputes less in the backward pass.
 LAST_COST = 1.25
 
 
@@ -27,8 +29,7 @@ class Tile(NamedTuple):
 
 
 def tile(batch: int, tokens: int, num_labels: int, platform: str) -> Tile:
-    """The tile of `chunked` for a batch on a platform ("cpu" or another)."""
-    batch, tokens = max(1, batch), max(1, tokens)
+    """The tile of `chunked` on a platform ("cpu" or another)."""
     if platform == "cpu":
         group = group_size(batch, max(2, round(CPU_TOKENS / tokens)))
         return Tile(group, block_size(num_labels, min(CPU_LABELS, CPU_SCORES // (group * tokens))))
@@ -36,21 +37,21 @@ def tile(batch: int, tokens: int, num_labels: int, platform: str) -> Tile:
 
 
 def group_size(batch: int, aim: int) -> int:
-    """Of sizes around `aim`, the one that leaves the fewest places empty in the last group; then the nearest."""
+    """Of the sizes around `aim` the one that leaves the fewest places empty in the last group."""
     if batch <= aim:
         return batch
-    sizes = range(max(1, aim - aim // 3), min(batch, aim + aim // 3) + 1)
+    sizes = range(max(2, aim - aim // 3), min(batch, aim + aim // 3) + 1)
     return min(sizes, key=lambda size: (-batch % size, abs(size - aim)))
 
 
 def block_size(num_labels: int, most: int) -> int:
-    """Equal blocks of whole vectors, as few as `most` labels a block allow."""
+    """The size of equal blocks of whole vectors, as few as `most` labels a block allow."""
     blocks = -(-num_labels // max(LABEL_MULTIPLE, most))
     return -(-num_labels // (blocks * LABEL_MULTIPLE)) * LABEL_MULTIPLE
 
 
 def project_first(tokens: int, width: int, features: int, num_labels: int) -> bool:
-    """Whether to average hidden K1 rather than to apply K1 to averages: by multiplications.
+    """Whether to average hidden K1 rather than to apply K1 to averages, by multiplications.
 
     L T (D + F) + T D F a document against L (2 T D + D F), the latter at LAST_COST.
     """

@@ -1,4 +1,15 @@
-"""Reuters-21578, ModApte split."""
+"""Reuters-21578, ModApte split: 7,770 training documents, 90 labels.
+
+    python launch/prepare.py --train_texts train_texts.txt --train_labels train_labels.txt \\
+        --test_texts test_texts.txt --test_labels test_labels.txt --out STORE \\
+        --vector_width 200 --min_documents 2
+    python launch/train.py --config launch/configs/reuters.py --store STORE --run RUN \\
+        --config.data.valid_fraction=0
+
+Two CPU cores, 16 minutes.  Chosen on a tenth of the training documents (there nDCG@5 98.12,
+P@1 96.27); then trained on all of them, as above, and scored once on the test split:
+P@1 94.77, P@3 38.26, P@5 23.76, nDCG@5 96.96 (benchmarks/results/parabel_reuters.json).
+"""
 
 from axml_jax.config import Config
 

@@ -1,6 +1,8 @@
 """The smallest model that learns: for trying things out and for tests.
 
-python launch/train.py --config launch/configs/tiny.py --store STORE --run RUN
+    python launch/train.py --config launch/configs/tiny.py --store STORE --run RUN
+
+Seconds per thousand documents on two CPU cores.
 """
 
 from axml_jax.config import Config

@@ -1,6 +1,5 @@
 """Writing and opening encoded stores."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from axml_jax.data import summary
 from axml_jax.data.corpus import Document
 from axml_jax.data.encode import ArrayWriter
 from axml_jax.data.store import Store, is_store, open_store, write_store
@@ -224,6 +222,89 @@ def test_only_a_store_is_overwritten_and_only_when_asked(tmp_path: Path) -> None
     assert (mine / "thesis.txt").exists()
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_made_while_writing_is_left_alone(tmp_path: Path, overwrite: bool) -> None:
+    def documents() -> Iterator[Document]:
+        yield TRAIN[0]
+        (tmp_path / "store").mkdir()
+        (tmp_path / "store" / "thesis.txt").write_text("two years of work")
+
+    with pytest.raises(InputError, match="left alone"):
+        write_store(
+            tmp_path / "store",
+            {"train": documents()},
+            source="",
+            vectors="none",
+            overwrite=overwrite,
+        )
+    assert (tmp_path / "store" / "thesis.txt").read_text() == "two years of work"
+    assert [item.name for item in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_store_made_while_writing_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    def documents() -> Iterator[Document]:
+        yield TRAIN[0]
+        shutil.copytree(other.path, tmp_path / "store")
+
+    other = write(tmp_path / "other")
+    splits = {"train": documents()}
+    with pytest.raises(InputError, match="--overwrite"):
+        write_store(tmp_path / "store", splits, source="", vectors="none")
+    assert open_store(tmp_path / "store").fingerprint == other.fingerprint
+    shutil.rmtree(tmp_path / "store")
+    splits = {"train": documents()}
+    new = write_store(tmp_path / "store", splits, source="", vectors="none", overwrite=True)
+    assert len(new.splits["train"]) == 1
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_the_old_store_comes_back_where_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    path = tmp_path / "store"
+    first = write(path)
+    rename = Path.rename
+
+    def failing(source: Path, target: Path) -> Path:
+        if source.suffix == ".partial":
+            raise error
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises((InputError, KeyboardInterrupt), match=r"disk full|^$"):
+        write(path, overwrite=True, max_tokens=2)
+    assert open_store(path).fingerprint == first.fingerprint
+    assert [item.name for item in tmp_path.iterdir()] == ["store"]
+
+
+def test_what_came_in_the_last_moment_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store"
+    write(path)
+    rename = Path.rename
+
+    def exchanged(source: Path, target: Path) -> Path:
+        if source == path:  # after it was looked at, before it is moved
+            shutil.rmtree(path)
+            path.mkdir()
+            (path / "thesis.txt").write_text("two years of work")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", exchanged)
+    with pytest.raises(InputError, match="left alone"):
+        write(path, overwrite=True)
+    assert [item.name for item in path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_link_to_a_store_is_replaced_and_not_what_it_points_to(tmp_path: Path) -> None:
+    first = write(tmp_path / "first")
+    (tmp_path / "link").symlink_to("first")
+    assert write(tmp_path / "link", overwrite=True, max_tokens=2).fingerprint != first.fingerprint
+    assert open_store(tmp_path / "first").fingerprint == first.fingerprint
+    assert sorted(item.name for item in tmp_path.iterdir()) == ["first", "link"]
+
+
 def test_the_old_store_stays_where_the_new_one_fails(tmp_path: Path) -> None:
     store = write(tmp_path / "store")
     with pytest.raises(InputError, match="no documents"):
@@ -247,6 +328,37 @@ def test_unusable_documents(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        (Document("a", (1, "b")), "a label should be text .* it is 1"),  # type: ignore[arg-type]
+        (Document("a", ("b", b"c")), "it is b'c'"),  # type: ignore[arg-type]
+        (Document("a", (["b"],)), r"it is \['b'\]"),  # type: ignore[arg-type]
+        (Document("a", ("half \ud800",)), r"it is 'half \\ud800'"),
+        (Document("a", "bc"), "a tuple of names, but 'bc' came"),  # type: ignore[arg-type]
+        (Document("a", None), "a tuple of names, but None came"),  # type: ignore[arg-type]
+        (Document(b"a", ("b",)), "its text .* of type bytes"),  # type: ignore[arg-type]
+        (Document("a", ("b",), "\udfff"), "its id should be text"),
+        (Document("a", ("b",), 7), "its id should be text"),  # type: ignore[arg-type]
+    ],
+)
+@pytest.mark.parametrize("split", ["train", "new"])
+def test_a_document_that_is_no_text_is_named(
+    tmp_path: Path, split: str, document: Document, message: str
+) -> None:
+    splits = {"train": [TRAIN[0]], split: [TRAIN[1], document]}
+    with pytest.raises(InputError, match=f"^document 2 of the split '{split}': .*{message}"):
+        write_store(tmp_path / "store", splits, source="", vectors="none")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_half_a_surrogate_pair_in_a_text_separates_words(tmp_path: Path) -> None:
+    splits = {"train": [Document("cat\ud800dog", ("ä",), "é")]}
+    store = write_store(tmp_path / "store", splits, source="", vectors="none")
+    assert words_of(store, "train", 0) == ["cat", "dog"]
+    assert (store.label_names, store.splits["train"].ids) == (["ä"], ["é"])
+
+
 def test_unusable_arguments(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected a split 'train'"):
         write_store(tmp_path / "store", {"test": TEST}, source="")
@@ -262,82 +374,6 @@ def test_labels_nowhere_but_in_training(tmp_path: Path) -> None:
     assert store.splits["new"].label_matrix().toarray().tolist() == [[0, 0, 0]]
 
 
-@pytest.fixture
-def damaged(tmp_path: Path) -> Path:
-    return write(tmp_path / "store", vectors="ppmi", vector_width=4).path
-
-
-def test_no_store_at_all(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no such folder.*launch/prepare.py"):
-        open_store(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="the folder is no store"):
-        open_store(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["train/tokens.npy", "test/offsets.npy", "words.json"])
-def test_a_missing_file(damaged: Path, name: str) -> None:
-    (damaged / name).unlink()
-    with pytest.raises(InputError, match="missing") as caught:
-        open_store(damaged)
-    assert caught.value.file == str(damaged / name)
-
-
-@pytest.mark.parametrize("name", ["train/tokens.npy", "vectors.npy", "labels.json"])
-def test_a_file_cut_short(damaged: Path, name: str) -> None:
-    content = (damaged / name).read_bytes()
-    (damaged / name).write_bytes(content[:-3])
-    with pytest.raises(InputError, match=rf"expected {len(content)} bytes, found"):
-        open_store(damaged)
-
-
-def test_another_version(damaged: Path) -> None:
-    description = json.loads((damaged / "store.json").read_text())
-    (damaged / "store.json").write_text(json.dumps({**description, "version": 7}))
-    with pytest.raises(InputError, match="version 7, this program reads version 1"):
-        open_store(damaged)
-    (damaged / "store.json").write_text(json.dumps({"format": "other"}))
-    with pytest.raises(InputError, match="does not describe a store"):
-        open_store(damaged)
-    (damaged / "store.json").write_text("{")
-    with pytest.raises(InputError, match="no readable JSON"):
-        open_store(damaged)
-
-
-def replace_same_size(path: Path, array: np.ndarray) -> None:
-    before = path.stat().st_size
-    np.save(path, array)
-    assert path.stat().st_size == before
-
-
-def test_an_array_of_another_type(damaged: Path) -> None:
-    file = damaged / "train" / "tokens.npy"
-    replace_same_size(file, np.load(file).astype(np.float32))
-    with pytest.raises(InputError, match="expected int32, found float32"):
-        open_store(damaged)
-
-
-def test_pickles_are_not_opened(damaged: Path) -> None:
-    file = damaged / "train" / "tokens.npy"
-    np.save(file, np.array([{}], object))
-    description = json.loads((damaged / "store.json").read_text())
-    description["files"]["train/tokens.npy"] = file.stat().st_size
-    (damaged / "store.json").write_text(json.dumps(description))
-    with pytest.raises(InputError, match="no readable array"):
-        open_store(damaged)
-
-
-def test_changes_that_keep_the_size_are_found_by_verify(damaged: Path, tmp_path: Path) -> None:
-    open_store(damaged).verify()
-    copy = shutil.copytree(damaged, tmp_path / "copy")
-    file = copy / "train" / "tokens.npy"
-    replace_same_size(file, np.load(file)[::-1].copy())
-    with pytest.raises(InputError, match="fingerprint"):
-        open_store(copy).verify()
-    replace_same_size(damaged / "vectors.npy", np.load(damaged / "vectors.npy") + 1)
-    with pytest.raises(InputError, match="the word vectors were changed"):
-        open_store(damaged).verify()
-
-
 def test_array_writer(tmp_path: Path) -> None:
     pieces = [np.arange(3), np.array([], int), np.arange(200_000), np.array([7])]
     with ArrayWriter(tmp_path / "a.npy", np.int32) as writer:
@@ -346,25 +382,3 @@ def test_array_writer(tmp_path: Path) -> None:
     read = np.load(tmp_path / "a.npy")
     np.testing.assert_array_equal(read, np.concatenate(pieces))
     assert read.dtype == np.int32
-
-
-def test_summary(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = write(tmp_path / "store", max_tokens=4, vectors="ppmi", vector_width=4)
-    rows = {row[0].strip(): row[1:] for row in summary.table_rows(store)}
-    assert rows[""] == ("train", "test")
-    assert rows["documents"] == ("4", "2")
-    assert rows["different labels"] == ("3", "4")
-    assert rows["of them not in train"] == ("0", "2")
-    assert rows["labels per document"] == ("1.00", "2.00")
-    assert rows["documents without labels"] == ("1", "0")
-    assert rows["words per document"] == ("3", "2")
-    assert rows["unknown words"] == ("0.0%", "50.0%")
-    assert rows["documents cut"] == ("25.0%", "0.0%")
-    assert rows["documents without words"] == ("1", "0")
-    summary.show(store)
-    shown = capsys.readouterr().out
-    assert "labels per document" in shown
-    assert store.fingerprint[:16] in shown
-    assert "width 4" in shown
-    table = summary.plain_table([("", "a"), ("long name", "1,000")])
-    assert table == "               a\nlong name  1,000"

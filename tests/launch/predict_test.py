@@ -20,6 +20,11 @@ TEXTS = ["parses flags\u2028from the command line", "", "ünknöwn wörds", "log
 LINES = "".join(f"{text}\n" for text in TEXTS).encode()
 
 
+def complaints(stderr: bytes) -> list[str]:
+    """What is no progress: a slow machine may show some."""
+    return [line for line in stderr.decode().splitlines() if not line.startswith("predicting")]
+
+
 def read(lines: bytes) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines.decode().splitlines()]
 
@@ -31,14 +36,14 @@ def test_a_file_and_standard_input_give_the_same_lines(
         file.write(LINES)
     ask = ("predict", f"--run={tiny_run}", "--top_k=3")
     done = launch(*ask, "--input=texts.gz", "--output=predictions.jsonl")
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert (done.returncode, done.stdout, complaints(done.stderr)) == (0, b"", [])
     written = (tmp_path / "predictions.jsonl").read_bytes()
 
     # Windows' line ends, a byte order mark and a locale that knows only ASCII change nothing.
     piped = b"\xef\xbb\xbf" + LINES.replace(b"\n", b"\r\n")
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = launch(*ask, input=piped, **ascii_only)
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert (done.returncode, complaints(done.stderr)) == (0, [])
     assert done.stdout == written
 
     records = read(written)
@@ -77,7 +82,7 @@ def test_a_reader_that_leaves_is_no_error(
         )
     finally:
         os.close(output)
-    assert (done.returncode, done.stderr) == (141, b"")
+    assert (done.returncode, complaints(done.stderr)) == (141, [])
 
 
 def test_text_that_is_not_utf8_is_told_with_its_line(tiny_run: Path, launch: Launch) -> None:

@@ -131,10 +131,11 @@ def test_neither_padding_nor_batch_changes_a_document(token_ids: np.ndarray) -> 
     np.testing.assert_allclose(alone, logits[2:3], rtol=1e-5, atol=1e-6)
 
 
-def test_a_word_outside_the_table_is_loud(token_ids: np.ndarray) -> None:
+@pytest.mark.parametrize("outside", [V, -1, -V, -V - 1])
+def test_a_word_outside_the_table_is_loud(token_ids: np.ndarray, outside: int) -> None:
     model = make()
     token_ids = token_ids.copy()
-    token_ids[2, 1] = V
+    token_ids[2, 1] = outside
     logits = np.asarray(compiled(model)(random_variables(model), token_ids, LENGTHS))
     assert np.isnan(logits[2]).all()
     assert np.isfinite(np.delete(logits, 2, axis=0)).all()

@@ -25,15 +25,15 @@ pytestmark = pytest.mark.usefixtures("compilation_cache")
 def test_the_bias_is_the_log_odds_of_the_mean_frequency(
     pairs: int, documents: int, labels: int, odds: float
 ) -> None:
-    assert initial.mean_log_odds(pairs, documents, labels) == pytest.approx(
+    assert initial.log_odds_of_mean(pairs, documents, labels) == pytest.approx(
         float(np.log(odds)), abs=1e-9
     )
 
 
 def test_the_bias_stays_finite_where_no_or_every_label_is_there() -> None:
-    assert initial.mean_log_odds(0, 10, 3) == pytest.approx(-16.1, abs=0.1)
-    assert initial.mean_log_odds(30, 10, 3) == pytest.approx(16.1, abs=0.1)
-    assert np.isfinite(initial.mean_log_odds(0, 0, 0))
+    assert initial.log_odds_of_mean(0, 10, 3) == pytest.approx(-16.1, abs=0.1)
+    assert initial.log_odds_of_mean(30, 10, 3) == pytest.approx(16.1, abs=0.1)
+    assert np.isfinite(initial.log_odds_of_mean(0, 0, 0))
 
 
 def variables_of(config: Config, store: Store, seed: int = 0) -> tuple[AttentionXML, Any]:

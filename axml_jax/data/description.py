@@ -1,0 +1,146 @@
+"""store.json: what it must say, checked once where a store is opened.
+
+A store may come from somebody else: nothing in its description leads out of its folder, and what
+passed here need not be doubted again.  Knows nothing about the arrays themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from axml_jax.data.store_files import DESCRIPTION, LABELS, REMEDY, VECTORS, WORDS, split_files
+from axml_jax.errors import InputError
+from axml_jax.jsonio import read_json
+
+FORMAT = "axml_jax.store"
+VERSION = 1
+TRAIN = "train"
+
+_SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_TOTALS = ("words", "labels", "num_train_labels")
+_COUNTS = (
+    "documents",
+    "tokens",
+    "truncated_documents",
+    "empty_documents",
+    "unknown_tokens",
+    "labels",
+    "distinct_labels",
+    "labels_unseen_in_train",
+    "entries_unseen_in_train",
+    "documents_without_labels",
+)
+_SUM = re.compile(r"[0-9a-f]{64}")
+
+
+def is_split_name(name: str) -> bool:
+    """Whether a split may be called so: its name is that of a folder within the store."""
+    return _SPLIT_NAME.fullmatch(name) is not None
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Reads and checks the description of the store in the folder `path`.
+
+    Raises:
+      InputError: There is no store, it is of another version, or its description is damaged.
+    """
+    file = path / DESCRIPTION
+    if not file.is_file():
+        what = "the folder is no store: it has no store.json" if path.is_dir() else "no such folder"
+        raise InputError(f"{what}; make one with launch/prepare.py --out {path}", file=path)
+    description = read_json(file, REMEDY)
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise InputError("this file does not describe a store of axml_jax", file=file)
+    if description.get("version") != VERSION:
+        found = description.get("version")
+        raise InputError(
+            f"the store is of version {found!r}, this program reads version {VERSION}; {REMEDY}",
+            file=file,
+        )
+    wrong = _first_fault(description)
+    if wrong:
+        raise InputError(f"the description of the store is damaged: {wrong}; {REMEDY}", file=file)
+    return description
+
+
+def _first_fault(description: Mapping[str, Any]) -> str:
+    """What is wrong first, or "" for nothing."""
+    for key, kind in (("splits", dict), ("files", dict), ("settings", dict), ("source", str)):
+        if not isinstance(description.get(key), kind):
+            return f"{key!r} is missing or no {'text' if kind is str else 'object'}"
+    for key in _TOTALS:
+        if not _is_count(description.get(key)):
+            return f"{key!r} is no count: {description.get(key)!r}"
+    if not 1 <= description["num_train_labels"] <= description["labels"]:
+        return f"'num_train_labels' is not in 1..{description['labels']}"
+    if not _is_sum(description.get("fingerprint")):
+        return "'fingerprint' is no SHA-256"
+    return (
+        _fault_of_splits(description["splits"])
+        or _fault_of_vectors(description)
+        or _fault_of_files(description)
+    )
+
+
+def _fault_of_splits(splits: Mapping[str, Any]) -> str:
+    if TRAIN not in splits:
+        return f"there is no split {TRAIN!r}"
+    for name, about in splits.items():
+        if not is_split_name(name):
+            return f"the split {name!r} cannot be the name of a folder"
+        if not isinstance(about, dict):
+            return f"the split {name!r} is no object"
+        for key in _COUNTS:
+            if not _is_count(about.get(key)):
+                return f"{key!r} of the split {name!r} is no count: {about.get(key)!r}"
+        # An empty document is one unknown word, so there are no fewer tokens than documents.
+        if not 1 <= about["documents"] <= about["tokens"]:
+            return f"'documents' of the split {name!r} is not in 1..{about['tokens']}"
+        if not isinstance(about.get("ids"), bool):
+            return f"'ids' of the split {name!r} is neither true nor false"
+    return ""
+
+
+def _fault_of_vectors(description: Mapping[str, Any]) -> str:
+    about = description.get("vectors", "missing")
+    if about is None:
+        return ""
+    sound = (
+        isinstance(about, dict)
+        and about.get("kind") in ("ppmi", "file")
+        and _is_count(about.get("width"))
+        and _is_sum(about.get("sha256"))
+    )
+    if sound and about["kind"] == "file":
+        coverage = about.get("token_coverage")
+        sound = (
+            isinstance(about.get("file"), str)
+            and _is_count(about.get("words_found"))
+            and isinstance(coverage, int | float)
+        )
+    return "" if sound else f"'vectors' does not describe word vectors: {about!r}"
+
+
+def _fault_of_files(description: Mapping[str, Any]) -> str:
+    needed = [WORDS, LABELS] + [VECTORS] * (description["vectors"] is not None)
+    for name, about in description["splits"].items():
+        needed += split_files(name, about["ids"])
+    sizes = description["files"]
+    # Exactly these: no other name is looked up, so none can lead out of the folder.
+    if sizes.keys() != set(needed):
+        return f"'files' names others than {', '.join(sorted(needed))}"
+    for name, size in sizes.items():
+        if not _is_count(size):
+            return f"the size of {name} is no count: {size!r}"
+    return ""
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_sum(value: Any) -> bool:
+    return isinstance(value, str) and _SUM.fullmatch(value) is not None

@@ -1,0 +1,195 @@
+"""The two loops over tiles of `chunked`, forward and backward, and their custom_vjp.
+
+The outer loop runs over groups of documents, the inner one over blocks of labels, so that a
+group's hidden states and the tile stay in the CPU's cache.  Knows nothing of heads.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jax.lax import PrecisionLike
+
+from axml_kernels.blocks import (
+    as_left_operand,
+    averages,
+    from_blocks,
+    into_blocks,
+    label_blocks,
+    padding_mask,
+    tile_scores,
+    weighted_average,
+)
+from axml_kernels.finish import Finish
+from axml_kernels.reference import product, sum_dtype
+from axml_kernels.tiling import Tile
+
+
+class Plan(NamedTuple):
+    """What is fixed while tracing: the tile, the products' precision, what follows the averages."""
+
+    tile: Tile
+    precision: PrecisionLike
+    finish: Finish
+
+
+class Inputs(NamedTuple):
+    """What attention is computed from."""
+
+    hidden: Array  # (B, T, D), zero at padding
+    queries: Array  # (L, D)
+    lengths: Array | np.ndarray  # (B,), at least 1; as a gradient NumPy's empty float0
+    kernel: Array | None  # (D, F): W1 where it comes first
+    layers: Any  # the finish's
+
+
+def project(hidden: Array, kernel: Array | None, precision: PrecisionLike) -> Array:
+    """What is averaged, [B, T, G]: hidden, or hidden K1 where W1 comes first."""
+    if kernel is None:
+        return hidden
+    return product("btd,df->btf", hidden, kernel, precision).astype(hidden.dtype)
+
+
+def in_groups(plan: Plan, *arrays: Any) -> tuple[Array, ...]:
+    """Arrays with documents on axis 0, cut into groups."""
+    return tuple(into_blocks(x, plan.tile.group, 0) for x in arrays)
+
+
+class TileForward:
+    """A group of documents, ready for its blocks of labels."""
+
+    def __init__(self, plan: Plan, hidden: Array, lengths: Array, kernel: Any, layers: Any) -> None:
+        self.plan, self.layers, self.hidden = plan, layers, hidden
+        self.values = as_left_operand(project(hidden, kernel, plan.precision))
+        self.mask = padding_mask(hidden, lengths)
+
+    def __call__(self, queries: Array) -> tuple[Array, tuple[Array, Any]]:
+        """A tile's result; its log-sum-exp [B, C] and what its finish keeps."""
+        precision = self.plan.precision
+        scores = tile_scores(self.hidden, queries, self.mask, precision)
+        average, log_sum = averages(self.values, scores, precision)
+        result, kept = self.plan.finish.forward(self.layers, average, precision)
+        return result, (log_sum, kept)
+
+
+def forward(plan: Plan, keep: bool, inputs: Inputs) -> tuple[Array, Any]:
+    """The results, labels on axis 1, and if `keep` what backward needs, [groups, blocks, ...]."""
+    hidden, queries, lengths, kernel, layers = inputs
+    blocks = label_blocks(queries, plan.tile.block)
+
+    def group(documents: tuple[Array, Array]) -> tuple[Array, Any]:
+        tile = TileForward(plan, *documents, kernel, layers)
+        results, kept = lax.map(lambda block: tile(block) if keep else (tile(block)[0], ()), blocks)
+        return from_blocks(results, queries.shape[0], 1), kept
+
+    results, kept = lax.map(group, in_groups(plan, hidden, lengths))
+    return from_blocks(results, hidden.shape[0], 0), kept
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def attend(plan: Plan, inputs: Inputs) -> Array:
+    """finish(sum_t A[b,l,t] project(hidden)[b,t]) of all labels, on axis 1; never A as a whole."""
+    return forward(plan, False, inputs)[0]
+
+
+def attend_forward(plan: Plan, inputs: Inputs) -> tuple[Array, tuple[Inputs, Any]]:
+    """Saves the inputs, the log-sum-exp and what the finish keeps."""
+    results, kept = forward(plan, True, inputs)
+    return results, (inputs, kept)
+
+
+class Group(NamedTuple):
+    """What the backward tiles of a group of documents share."""
+
+    hidden: Array  # (B, T, D)
+    columns: Array  # (D, B T): made once, it spares a copy of every tile's score gradients
+    values: Array  # as_left_operand
+    weighted: Array  # (B, T, G), by the finish
+    mask: Array  # (B, T)
+
+
+def tile_backward(
+    plan: Plan, group: Group, layers: Any, sums: tuple, block: tuple
+) -> tuple[tuple, Array]:
+    """Adds a tile's share to the group's sums over labels; returns the block's query gradient."""
+    d_hidden, d_values, shares = sums
+    queries, d_queries, gradient, (log_sum, kept) = block
+    precision, dtype = plan.precision, group.hidden.dtype
+    scores = tile_scores(group.hidden, queries, group.mask, precision)
+    weights = jnp.exp(scores - log_sum[:, None, :])
+    narrow = weights.astype(dtype)
+
+    def average() -> Array:
+        return weighted_average(group.values, narrow, precision)
+
+    e, drift, share = plan.finish.backward(layers, gradient, kept, average, precision)
+    e = e.astype(dtype)
+    d_weights = product("btg,bgc->btc", group.weighted, e, precision)
+    d_scores = (weights * (d_weights - drift[:, None, :])).astype(dtype)
+    flat = d_scores.reshape(-1, d_scores.shape[2])
+    d_queries += product("dr,rc->dc", group.columns, flat, precision)
+    d_hidden += product("btc,dc->btd", d_scores, queries, precision)
+    d_values += product("btc,bgc->btg", narrow, e, precision)
+    return (d_hidden, d_values, jax.tree.map(jnp.add, shares, share)), d_queries
+
+
+def attend_backward(
+    plan: Plan, saved: tuple[Inputs, Any], gradient: Array
+) -> tuple[tuple[Any, ...]]:
+    """The chain rule tile by tile, each tile's weights recomputed from the log-sum-exp.
+
+    Sums over labels run along the inner loop, sums over documents along the outer.
+    """
+    (hidden, queries, lengths, kernel, layers), kept = saved
+    precision = plan.precision
+    wide = sum_dtype(hidden.dtype)
+    blocks = label_blocks(queries, plan.tile.block)
+
+    def group_backward(sums: tuple, documents: tuple) -> tuple[tuple, Array]:
+        d_blocks, d_kernel, d_layers = sums
+        (hidden, lengths, gradient), kept = documents
+        values = project(hidden, kernel, precision)
+        group = Group(
+            hidden=hidden,
+            columns=hidden.reshape(-1, hidden.shape[2]).T,
+            values=as_left_operand(values),
+            weighted=plan.finish.weigh(layers, values),
+            mask=padding_mask(hidden, lengths),
+        )
+        zeros = jnp.zeros(hidden.shape, wide), jnp.zeros(values.shape, wide)
+        (d_hidden, d_values, share), d_blocks = lax.scan(
+            partial(tile_backward, plan, group, layers),
+            (*zeros, plan.finish.start(layers)),
+            (blocks, d_blocks, into_blocks(gradient, plan.tile.block, 1), kept),
+        )
+        d_values, share = plan.finish.conclude(layers, values, d_values, share)
+        d_layers = jax.tree.map(jnp.add, d_layers, share)
+        if kernel is None:
+            return (d_blocks, None, d_layers), (d_hidden + d_values).astype(hidden.dtype)
+        narrow = d_values.astype(hidden.dtype)
+        d_hidden += product("btf,df->btd", narrow, kernel, precision)
+        flat = narrow.reshape(-1, narrow.shape[2])
+        d_kernel += product("dr,rf->df", group.columns, flat, precision)
+        return (d_blocks, d_kernel, d_layers), d_hidden.astype(hidden.dtype)
+
+    d_kernel = None if kernel is None else jnp.zeros(kernel.shape, wide)
+    d_layers = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), layers)
+    (d_blocks, d_kernel, d_layers), d_hidden = lax.scan(
+        group_backward,
+        (jnp.zeros(blocks.shape, wide), d_kernel, d_layers),
+        (in_groups(plan, hidden, lengths, gradient), kept),
+    )
+    d_inputs = Inputs(
+        hidden=from_blocks(d_hidden, hidden.shape[0], 0),
+        queries=from_blocks(d_blocks, queries.shape[0], 1).T.astype(queries.dtype),
+        lengths=np.zeros(lengths.shape, jax.dtypes.float0),
+        kernel=None if d_kernel is None else d_kernel.astype(hidden.dtype),
+        layers=d_layers,
+    )
+    return (d_inputs,)
+
+
+attend.defvjp(attend_forward, attend_backward)

@@ -1,0 +1,211 @@
+"""Opening stores: what is missing, damaged or made up is refused with the file's name."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from axml_jax.data.corpus import Document
+from axml_jax.data.store import open_store, write_store
+from axml_jax.errors import InputError
+
+TRAIN = [
+    Document("The cat sat; the dog ran.", ("b", "a"), "one"),
+    Document("A dog, a dog!", ("c",), "two"),
+    Document("the rare word", (), "three"),
+]
+TEST = [Document("the unseen dog", ("z", "a", "d")), Document("unseen", ("c",))]
+WORDS = ["<pad>", "<unk>", "dog", "the", "a", "cat", "ran", "rare", "sat", "word"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("whole") / "store"
+    splits = {"train": TRAIN, "test": TEST}
+    return write_store(path, splits, source="a test", vector_width=4).path
+
+
+@pytest.fixture
+def damaged(whole: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(whole, tmp_path / "store")
+
+
+def test_no_store_at_all(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such folder.*launch/prepare.py"):
+        open_store(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="the folder is no store"):
+        open_store(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["train/tokens.npy", "test/offsets.npy", "words.json"])
+def test_a_missing_file(damaged: Path, name: str) -> None:
+    (damaged / name).unlink()
+    with pytest.raises(InputError, match="missing") as caught:
+        open_store(damaged)
+    assert caught.value.file == str(damaged / name)
+
+
+@pytest.mark.parametrize("name", ["train/tokens.npy", "vectors.npy", "labels.json"])
+def test_a_file_cut_short(damaged: Path, name: str) -> None:
+    content = (damaged / name).read_bytes()
+    (damaged / name).write_bytes(content[:-3])
+    with pytest.raises(InputError, match=rf"expected {len(content)} bytes, found"):
+        open_store(damaged)
+
+
+def test_another_version(damaged: Path) -> None:
+    description = json.loads((damaged / "store.json").read_text())
+    (damaged / "store.json").write_text(json.dumps({**description, "version": 7}))
+    with pytest.raises(InputError, match="version 7, this program reads version 1"):
+        open_store(damaged)
+    (damaged / "store.json").write_text(json.dumps({"format": "other"}))
+    with pytest.raises(InputError, match="does not describe a store"):
+        open_store(damaged)
+    (damaged / "store.json").write_text("{")
+    with pytest.raises(InputError, match=r"store\.json: this is not whole JSON.*launch/prepare"):
+        open_store(damaged)
+
+
+def set_in_description(store: Path, place: str, value: object) -> None:
+    description = json.loads((store / "store.json").read_text())
+    inner, *keys = description, *place.split("/")
+    for key in keys[:-1]:
+        inner = inner[key]
+    if value is ...:
+        del inner[keys[-1]]
+    else:
+        inner[keys[-1]] = value
+    (store / "store.json").write_text(json.dumps(description))
+
+
+@pytest.mark.parametrize("value", [..., None, -1, "3", [], True, 1.5])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "words",
+        "labels",
+        "num_train_labels",
+        "splits",
+        "files",
+        "settings",
+        "source",
+        "fingerprint",
+        "splits/test",
+        "splits/test/documents",
+        "splits/test/labels_unseen_in_train",
+        "splits/test/tokens",
+        "files/words.json",
+        "vectors",
+        "vectors/width",
+        "vectors/kind",
+        "vectors/sha256",
+    ],
+)
+def test_a_damaged_description(damaged: Path, place: str, value: object) -> None:
+    if place in ("source", "vectors/kind") and value == "3":
+        value = {}
+    set_in_description(damaged, place, value)
+    with pytest.raises(InputError, match="description of the store is damaged") as caught:
+        open_store(damaged)
+    assert caught.value.file == str(damaged / "store.json")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("num_train_labels", 0),
+        ("num_train_labels", 99),
+        ("splits/test/documents", 0),
+        ("splits/test/documents", 10**6),
+        ("splits/test/ids", 0),
+        ("splits/test/ids", True),  # its file is not listed
+        ("files/extra.txt", 3),
+        ("files/train/tokens.npy", ...),
+        ("vectors/kind", "file"),
+        ("fingerprint", "A" * 64),
+    ],
+)
+def test_a_description_at_odds_with_itself(damaged: Path, place: str, value: object) -> None:
+    if place.startswith("files/"):
+        description = json.loads((damaged / "store.json").read_text())
+        name = place.removeprefix("files/")
+        files = {**description["files"], name: value}
+        if value is ...:
+            del files[name]
+        set_in_description(damaged, "files", files)
+    else:
+        set_in_description(damaged, place, value)
+    with pytest.raises(InputError, match="description of the store is damaged"):
+        open_store(damaged)
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "..", ".hidden", "", "a/b", "a\n"])
+def test_a_split_outside_of_the_store_is_refused(damaged: Path, name: str) -> None:
+    description = json.loads((damaged / "store.json").read_text())
+    about = description["splits"]["test"]
+    set_in_description(damaged, "splits", {**description["splits"], name: about})
+    with pytest.raises(InputError, match="cannot be the name of a folder") as caught:
+        open_store(damaged)
+    assert caught.value.file == str(damaged / "store.json")
+
+
+@pytest.mark.parametrize("name", ["labels.json", "train/ids.json"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('["a"]', "names, found 1"),
+        ('{"a": 1}', "expected a JSON list of names"),
+        ("[1, 2, 3, 4, 5]", "expected a JSON list of names"),
+        ("[" * 100_000, "this is not whole JSON"),
+    ],
+)
+def test_a_list_of_names_that_is_none(damaged: Path, name: str, content: str, message: str) -> None:
+    (damaged / name).write_text(content)
+    files = json.loads((damaged / "store.json").read_text())["files"]
+    set_in_description(damaged, "files", {**files, name: len(content)})
+    with pytest.raises(InputError, match=message) as caught:
+        open_store(damaged)
+    assert caught.value.file == str(damaged / name)
+
+
+def test_a_list_of_words_of_another_length(damaged: Path) -> None:
+    set_in_description(damaged, "words", len(WORDS) + 1)
+    with pytest.raises(InputError, match=f"expected {len(WORDS) + 1} words, found {len(WORDS)}"):
+        open_store(damaged)
+
+
+def replace_same_size(path: Path, array: np.ndarray) -> None:
+    before = path.stat().st_size
+    np.save(path, array)
+    assert path.stat().st_size == before
+
+
+def test_an_array_of_another_type(damaged: Path) -> None:
+    file = damaged / "train" / "tokens.npy"
+    replace_same_size(file, np.load(file).astype(np.float32))
+    with pytest.raises(InputError, match="expected int32, found float32"):
+        open_store(damaged)
+
+
+def test_pickles_are_not_opened(damaged: Path) -> None:
+    file = damaged / "train" / "tokens.npy"
+    np.save(file, np.array([{}], object))
+    description = json.loads((damaged / "store.json").read_text())
+    description["files"]["train/tokens.npy"] = file.stat().st_size
+    (damaged / "store.json").write_text(json.dumps(description))
+    with pytest.raises(InputError, match="no readable array"):
+        open_store(damaged)
+
+
+def test_changes_that_keep_the_size_are_found_by_verify(damaged: Path, tmp_path: Path) -> None:
+    open_store(damaged).verify()
+    copy = shutil.copytree(damaged, tmp_path / "copy")
+    file = copy / "train" / "tokens.npy"
+    replace_same_size(file, np.load(file)[::-1].copy())
+    with pytest.raises(InputError, match="fingerprint"):
+        open_store(copy).verify()
+    replace_same_size(damaged / "vectors.npy", np.load(damaged / "vectors.npy") + 1)
+    with pytest.raises(InputError, match="the word vectors were changed"):
+        open_store(damaged).verify()

@@ -1,0 +1,47 @@
+"""JSON files: whole or not at all, and errors that name the file."""
+
+from pathlib import Path
+
+import pytest
+
+from axml_jax import runs
+from axml_jax.errors import InputError
+from axml_jax.jsonio import read_json, write_json
+
+
+def test_json_and_back(tmp_path: Path) -> None:
+    value = {"name": "é", "list": [1, 2.5, None, True]}
+    write_json(tmp_path / "x.json", value)
+    assert read_json(tmp_path / "x.json") == value
+    text = (tmp_path / "x.json").read_text(encoding="utf-8")
+    assert text.endswith("}\n")
+    assert "é" in text
+
+
+@pytest.mark.parametrize("bad", [object(), "half \ud800"])
+def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path, bad: object) -> None:
+    write_json(tmp_path / "x.json", 1)
+    with pytest.raises((TypeError, UnicodeEncodeError)):
+        write_json(tmp_path / "x.json", {"good": 2, "bad": bad})
+    assert read_json(tmp_path / "x.json") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\xff"])
+def test_a_damaged_file_is_named_with_the_remedy(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"this is not whole JSON .*; do this$") as caught:
+        read_json(path, "do this")
+    assert caught.value.file == str(path)
+
+
+def test_a_file_that_is_not_there_or_none(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such file\.$"):
+        read_json(tmp_path / "x.json")
+    with pytest.raises(InputError, match=r"it cannot be read \(Is a directory\); do this$"):
+        read_json(tmp_path, "do this")
+
+
+def test_runs_offer_the_same() -> None:
+    assert (runs.read_json, runs.write_json) == (read_json, write_json)

@@ -1,0 +1,102 @@
+"""Arguments that do not fit are refused with what to do; those that do are taken as they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from axml_kernels import label_attention, label_attention_weights, label_scores, label_top_k
+from axml_kernels.workloads import WORKLOADS, Inputs, random_inputs
+
+
+@pytest.fixture
+def inputs() -> Inputs:
+    return random_inputs(WORKLOADS["one-layer"])
+
+
+def test_unknown_implementation_names_the_known_ones(inputs: Inputs) -> None:
+    message = "'reference', 'chunked', 'pallas', but it is 'chunkd'. Did you mean 'chunked'?"
+    with pytest.raises(ValueError, match=message):
+        label_scores(*inputs, implementation="chunkd")
+    with pytest.raises(ValueError, match=r"but it is 'triton'\.$"):
+        label_attention(*inputs[:3], implementation="triton")
+
+
+def test_pallas_is_known_but_not_here(inputs: Inputs) -> None:
+    message = "has no Pallas kernel; it has 'reference' and 'chunked'"
+    with pytest.raises(NotImplementedError, match=message):
+        label_top_k(*inputs, 3, implementation="pallas")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"hidden": jnp.zeros((3, 7))}, r"hidden should be \[B, T, D\]"),
+        ({"hidden": jnp.zeros((0, 7, 16))}, "none of them 0"),
+        ({"hidden": jnp.zeros((3, 7, 16), jnp.int32)}, "hidden should be floating point"),
+        ({"hidden": jnp.zeros((3, 7, 16), jnp.bfloat16)}, "queries should have hidden's dtype"),
+        ({"queries": jnp.zeros((37, 15))}, "hidden's D, 16, but they are"),
+        ({"queries": jnp.zeros((0, 16))}, "at least one label"),
+        ({"lengths": jnp.zeros(2, jnp.int32)}, "one for each of hidden's 3 documents"),
+        ({"lengths": jnp.zeros(3)}, "lengths should be int32, but they are float32"),
+    ],
+)
+def test_inputs_that_do_not_fit(inputs: Inputs, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        label_attention(*inputs._replace(**change)[:3])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kernels": (), "biases": ()}, "one or two kernels"),
+        ({"biases": ()}, "it has 1 and 0"),
+        ({"kernels": (jnp.zeros((15, 6)),)}, r"head.kernels\[0\] should have 16 rows"),
+        (
+            {"kernels": (jnp.zeros((16, 6)),) * 2, "biases": (jnp.zeros(6),) * 2},
+            r"head.kernels\[1\] should have 6 rows",
+        ),
+        ({"biases": (jnp.zeros(5),)}, r"head.biases\[0\] should be \(6,\)"),
+        ({"output": jnp.zeros(5)}, r"head.output should be \(6,\)"),
+        ({"output_bias": jnp.zeros(1)}, "head.output_bias should be one number"),
+        ({"output": jnp.zeros(6, jnp.int32)}, "it holds int32"),
+    ],
+)
+def test_heads_that_do_not_fit(inputs: Inputs, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        label_scores(*inputs._replace(head=inputs.head._replace(**change)))
+
+
+@pytest.mark.parametrize("k", [0, 38, 2.0, None])
+def test_k_is_a_whole_number_of_labels(inputs: Inputs, k: Any) -> None:
+    with pytest.raises(ValueError, match="from 1 to the number of labels, 37, but it is"):
+        label_top_k(*inputs, k)
+
+
+def test_label_ids_are_one_row_a_document(inputs: Inputs) -> None:
+    with pytest.raises(ValueError, match="a row for each of hidden's 3 documents"):
+        label_attention_weights(*inputs[:3], jnp.zeros((2, 4), jnp.int32))
+    with pytest.raises(ValueError, match="label_ids should be integers"):
+        label_attention_weights(*inputs[:3], jnp.zeros((3, 4)))
+
+
+def test_numpy_arrays_and_a_numpy_k_will_do(inputs: Inputs) -> None:
+    hidden, queries, lengths = (np.asarray(x) for x in inputs[:3])
+    expected = label_top_k(*inputs, 4)
+    found = label_top_k(hidden, queries, lengths, inputs.head, np.int64(4))  # type: ignore[arg-type]
+    for a, b in zip(expected, found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_float32_head_serves_bfloat16_hidden_states(inputs: Inputs) -> None:
+    low = inputs._replace(
+        hidden=inputs.hidden.astype(jnp.bfloat16), queries=inputs.queries.astype(jnp.bfloat16)
+    )
+    expected = label_scores(*inputs, implementation="reference")
+    for implementation in ("reference", "chunked"):
+        scores = label_scores(*low, implementation=implementation)
+        assert scores.dtype == jnp.float32
+        np.testing.assert_allclose(scores, expected, atol=0.05)

@@ -1,0 +1,262 @@
+"""Every implementation on the same cases: accuracy, padding, empty documents, transformations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from axml_kernels import Head, api, chunked, label_attention, label_scores, label_top_k
+from axml_kernels.tiling import Tile
+from axml_kernels.workloads import WORKLOADS, Inputs, Workload, random_inputs
+
+IMPLEMENTATIONS = [name for name, module in api.IMPLEMENTATIONS.items() if module is not None]
+SMALL = ["one-layer", "wide-layer", "two-layers", "two-layers-few-labels", "one-label"]
+# T lets one token, several groups and blocks with an unfilled last one, and L = 1 occur.
+EVERY = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two documents by 16 labels: in the shapes below no tile is alone and some are not full."""
+    monkeypatch.setattr(chunked, "choose_tile", lambda hidden, queries: Tile(2, 16))
+
+
+def weighted_loss(implementation: str | None, operation: str = "scores") -> Callable[..., Any]:
+    """(inputs) -> a fixed weighting of all results: its gradient tells them apart."""
+
+    def loss(hidden: Any, queries: Any, lengths: Any, head: Any) -> Any:
+        if operation == "scores":
+            result = label_scores(hidden, queries, lengths, head, implementation=implementation)
+        else:
+            result = label_attention(hidden, queries, lengths, implementation=implementation)
+        weights = np.random.default_rng(2).standard_normal(result.shape)
+        return (result * jnp.asarray(weights, result.dtype)).sum(), result
+
+    return loss
+
+
+def results_and_gradients(
+    inputs: Inputs, implementation: str | None, operation: str = "scores"
+) -> dict[str, np.ndarray]:
+    """The operation's result and the gradient of every input, in float64."""
+
+    @jax.jit
+    def compute(hidden: Any, queries: Any, lengths: Any, head: Any) -> Any:
+        loss = weighted_loss(implementation, operation)
+        arguments = (0, 1, 3) if operation == "scores" else (0, 1)
+        return jax.grad(loss, arguments, has_aux=True)(hidden, queries, lengths, head)
+
+    gradient, result = compute(*inputs)
+    named = {"result": result, "hidden": gradient[0], "queries": gradient[1]}
+    if operation == "scores":
+        named |= {f"head {i}": x for i, x in enumerate(jax.tree.leaves(gradient[2]))}
+    return {name: np.asarray(x, np.float64) for name, x in named.items()}
+
+
+def error(found: np.ndarray, truth: np.ndarray) -> float:
+    """Relative to the truth as a whole: single entries may be near zero."""
+    return float(np.linalg.norm(found - truth) / (np.linalg.norm(truth) + 1e-30))
+
+
+@pytest.mark.parametrize("operation", ["scores", "attention"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", SMALL)
+def test_errs_at_most_twice_as_much_as_the_reference_in_the_same_precision(
+    name: str, dtype: str, operation: str
+) -> None:
+    inputs = random_inputs(WORKLOADS[name], dtype=dtype)
+    with jax.enable_x64(True):
+        exact = jax.tree.map(
+            lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, inputs
+        )
+        truth = results_and_gradients(exact, "reference", operation)
+    plain = results_and_gradients(inputs, "reference", operation)
+    # Where the plain error happens to vanish, one rounding of the result is allowed.
+    rounding = float(jnp.finfo(dtype).eps)
+    for implementation in set(IMPLEMENTATIONS) - {"reference"}:
+        found = results_and_gradients(inputs, implementation, operation)
+        for part, value in found.items():
+            allowed = 2 * error(plain[part], truth[part]) + rounding
+            assert error(value, truth[part]) <= allowed, (implementation, part)
+
+
+@EVERY
+@pytest.mark.parametrize("name", ["one-layer", "wide-layer"])
+def test_what_padding_holds_changes_no_bit(implementation: str, name: str) -> None:
+    inputs = random_inputs(WORKLOADS[name])
+    expected = results_and_gradients(inputs, implementation)
+    real = np.arange(inputs.hidden.shape[1])[None, :] < np.asarray(inputs.lengths)[:, None]
+    assert not real.all()
+    for content in (1e30, np.inf, np.nan):
+        hidden = jnp.where(jnp.asarray(real)[:, :, None], inputs.hidden, content)
+        found = results_and_gradients(inputs._replace(hidden=hidden), implementation)
+        for part, value in found.items():
+            np.testing.assert_array_equal(value, expected[part], part)
+        assert not found["hidden"][~real].any()
+
+
+@EVERY
+def test_more_padding_changes_nothing(implementation: str) -> None:
+    inputs = random_inputs(WORKLOADS["one-layer"])
+    longer = jnp.pad(inputs.hidden, ((0, 0), (0, 4), (0, 0)), constant_values=5.0)
+    expected = results_and_gradients(inputs, implementation)
+    found = results_and_gradients(inputs._replace(hidden=longer), implementation)
+    found["hidden"] = found["hidden"][:, : inputs.hidden.shape[1]]
+    for part, value in found.items():
+        np.testing.assert_allclose(value, expected[part], rtol=1e-4, atol=1e-5, err_msg=part)
+
+
+@EVERY
+def test_an_empty_document_is_one_token_of_zeros(implementation: str) -> None:
+    inputs = random_inputs(WORKLOADS["one-layer"])
+    assert inputs.lengths[0] == 0
+    zeros = inputs._replace(
+        hidden=inputs.hidden.at[0].set(0.0), lengths=inputs.lengths.at[0].set(1)
+    )
+    empty = results_and_gradients(inputs, implementation)
+    token = results_and_gradients(zeros, implementation)
+    np.testing.assert_array_equal(empty["result"], token["result"])
+    assert all(np.isfinite(value).all() for value in empty.values())
+    assert not empty["hidden"][0].any()  # the token of zeros is not the caller's
+
+
+@EVERY
+def test_lengths_beyond_the_batch_count_as_full(implementation: str) -> None:
+    inputs = random_inputs(WORKLOADS["one-label"])
+    full, beyond = (
+        label_scores(
+            *inputs._replace(lengths=jnp.full(2, n, jnp.int32)), implementation=implementation
+        )
+        for n in (5, 9)
+    )
+    np.testing.assert_array_equal(full, beyond)
+
+
+@EVERY
+def test_a_document_does_not_depend_on_its_batch(implementation: str) -> None:
+    inputs = random_inputs(WORKLOADS["two-layers"])
+    alone = inputs._replace(hidden=inputs.hidden[2:], lengths=inputs.lengths[2:])
+    np.testing.assert_allclose(
+        label_scores(*alone, implementation=implementation)[0],
+        label_scores(*inputs, implementation=implementation)[2],
+        rtol=1e-5,
+        atol=1e-5,
+    )
+
+
+@EVERY
+@pytest.mark.parametrize("name", ["one-layer", "two-layers"])
+def test_twice_the_same_input_gives_twice_the_same_bits(implementation: str, name: str) -> None:
+    inputs = random_inputs(WORKLOADS[name])
+    first = results_and_gradients(inputs, implementation)
+    second = results_and_gradients(inputs, implementation)
+    for part, value in first.items():
+        np.testing.assert_array_equal(value, second[part], part)
+
+
+@EVERY
+def test_inside_remat_vmap_and_pmap(implementation: str) -> None:
+    """Gradients of queries and head, from the plain call, rematerialised, mapped two ways."""
+    workload = Workload(2, 5, 8, 21, (6,))
+    batches = [random_inputs(workload, seed) for seed in (0, 1)]
+    head = batches[0].head
+    queries = batches[0].queries
+
+    def gradient(hidden: Any, lengths: Any) -> Any:
+        loss = weighted_loss(implementation)
+        return jax.grad(lambda q, h: loss(hidden, q, lengths, h)[0], (0, 1))(queries, head)
+
+    expected = [gradient(batch.hidden, batch.lengths) for batch in batches]
+    hidden = jnp.stack([batch.hidden for batch in batches])
+    lengths = jnp.stack([batch.lengths for batch in batches])
+    mapped = {"vmap": jax.vmap(gradient)(hidden, lengths)}
+    if jax.local_device_count() >= 2:
+        mapped["pmap"] = jax.pmap(gradient)(hidden, lengths)
+    loss = jax.checkpoint(weighted_loss(implementation))
+    mapped["remat"] = jax.tree.map(
+        lambda *x: jnp.stack(x),
+        *(
+            jax.grad(lambda q, h, b=batch: loss(b.hidden, q, b.lengths, h)[0], (0, 1))(
+                queries, head
+            )
+            for batch in batches
+        ),
+    )
+    for way, found in mapped.items():
+        for i, one in enumerate(expected):
+            for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(found), strict=True):
+                np.testing.assert_allclose(a, b[i], rtol=1e-4, atol=1e-5, err_msg=way)
+
+
+@EVERY
+def test_exported_with_its_gradient(implementation: str) -> None:
+    inputs = random_inputs(WORKLOADS["one-label"])
+    loss = weighted_loss(implementation)
+    gradient = jax.jit(jax.grad(lambda q, *rest: loss(rest[0], q, *rest[1:])[0]))
+    arguments = (inputs.queries, inputs.hidden, inputs.lengths, inputs.head.output)
+
+    def of_arrays(queries: Any, hidden: Any, lengths: Any, output: Any) -> Any:
+        return gradient(queries, hidden, lengths, inputs.head._replace(output=output))
+
+    exported = jax.export.export(jax.jit(of_arrays))(*arguments)
+    again = jax.export.deserialize(exported.serialize())
+    np.testing.assert_array_equal(again.call(*arguments), jax.jit(of_arrays)(*arguments))
+
+
+@EVERY
+def test_precision_reaches_every_matrix_product(implementation: str) -> None:
+    inputs = random_inputs(WORKLOADS["two-layers"])
+
+    def loss(hidden: Any, queries: Any, head: Any) -> Any:
+        return label_scores(
+            hidden,
+            queries,
+            inputs.lengths,
+            head,
+            implementation=implementation,
+            precision="highest",
+        ).sum()
+
+    program = str(jax.make_jaxpr(jax.grad(loss, (0, 1, 2)))(*inputs[:2], inputs.head))
+    products = program.count("dot_general[")
+    assert products >= 8
+    assert program.count("precision=(Precision.HIGHEST, Precision.HIGHEST)") == products
+
+
+def tied_inputs(num_labels: int, seed: int) -> Inputs:
+    """Each label attends to exactly one of three tokens: three distinct scores, ties everywhere."""
+    rng = np.random.default_rng(seed)
+    hidden = np.zeros((3, 4, 4), np.float32)
+    hidden[:, :3, :3] = np.eye(3)
+    hidden[:, :, 3] = rng.integers(-2, 3, (3, 4))
+    queries = np.zeros((num_labels, 4), np.float32)
+    queries[np.arange(num_labels), rng.integers(0, 3, num_labels)] = 1e4
+    kernel = np.array([[0, 1], [0, -1], [0, 0], [1, 0]], np.float32)
+    head = Head((kernel,), (np.ones(2, np.float32),), np.array([1, -1], np.float32), np.float32(0))
+    return jax.tree.map(jnp.asarray, Inputs(hidden, queries, np.full(3, 3, np.int32), head))
+
+
+@EVERY
+@pytest.mark.parametrize("k", [1, 5, 16, 20, 37])
+def test_top_k_is_a_stable_sort_of_the_scores(implementation: str, k: int) -> None:
+    for inputs in (tied_inputs(37, seed=k), random_inputs(WORKLOADS["one-layer"], seed=k)):
+        scores = np.asarray(label_scores(*inputs, implementation=implementation))
+        expected = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        logits, ids = label_top_k(*inputs, k, implementation=implementation)
+        np.testing.assert_array_equal(ids, expected)
+        np.testing.assert_allclose(
+            logits, np.take_along_axis(scores, expected, 1), rtol=1e-6, atol=1e-6
+        )
+        assert ids.dtype == jnp.int32
+        assert logits.dtype == jnp.float32
+
+
+def test_ties_are_really_there() -> None:
+    scores = np.asarray(label_scores(*tied_inputs(37, seed=1), implementation="reference"))
+    assert all(len(np.unique(row)) <= 3 for row in scores)
+    assert any(len(np.unique(row)) > 1 for row in scores)
