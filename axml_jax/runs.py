@@ -223,7 +223,9 @@ class MetricWriter:
 
             # Also for step 0: a run killed before its first checkpoint left events.
             again = (folder / "events").exists()
-            self._events = SummaryWriter(str(folder / "events"), purge_step=step if again else None)
+            self._events = SummaryWriter(
+                str(folder / "events"), purge_step=step if step or again else None
+            )
 
     def write(self, step: int, values: dict[str, Any], timings: dict[str, float]) -> None:
         """Writes a record of numbers and groups of numbers; `timings` go to their own file."""

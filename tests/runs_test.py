@@ -207,6 +207,7 @@ def test_losses_timings_and_validation_all_become_events(
 ) -> None:
     tensorboardX = pytest.importorskip("tensorboardX")  # noqa: N806
     monkeypatch.setattr(tensorboardX, "SummaryWriter", Recorder)
+    (tmp_path / "events").mkdir()  # by the process that began the run
     writer = runs.MetricWriter(tmp_path, 0, 7)
     writer.write(8, {"loss": 0.5, "validation": {"P@1": 10.0}}, {"speed": 7.0})
     events: Any = writer._events

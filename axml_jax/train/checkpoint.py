@@ -127,7 +127,7 @@ class Checkpoints:
     def _restore(self, manager: ocp.CheckpointManager, step: int, tree: Any) -> tuple[Any, Any]:
         counters = self._read(manager, step, counters=ocp.args.JsonRestore())
         # Before orbax begins to read: it ends such a reading with pages of complaints.
-        if counters.pop(_SHAPES, None) != _shapes(tree):
+        if counters.pop(_SHAPES, _shapes(tree)) != _shapes(tree):
             raise InputError(
                 f"the checkpoint of step {step} is of another model than run.json describes.",
                 file=manager.directory,

@@ -1,8 +1,8 @@
 """Label attention tile by tile, in plain XLA: runs on any device, in bounded memory.
 
 Nothing of size B x T x L, B x L x D or B x L x F ever exists, forward or backward: forward saves
-the log-sum-exp of the scores [B, L] (with one fully connected layer, W1 first, another [B, L] and
-F bits per score), backward recomputes each tile's weights from it.
+the log-sum-exp of the scores [B, L] (and F bits per score where there is one fully connected layer
+and W1 comes first), backward recomputes each tile's weights from it.
 
 Callers pass hidden states whose padding is zero and lengths of at least 1 (api.py sees to both).
 """

@@ -50,8 +50,8 @@ class Finish(Protocol):
         kept: Any,
         average: Callable[[], Array],
         precision: PrecisionLike,
-    ) -> tuple[Array, Array, Any]:
-        """e [B, G, C]; sum_t A dA [B, C], which the softmax's gradient needs; shares of the sums.
+    ) -> tuple[Array, Any]:
+        """e [B, G, C] and the tile's share of the sums.
 
         `average` computes the averages again, for those who need them.
         """
@@ -87,12 +87,11 @@ class Plain:
         kept: Any,
         average: Callable[[], Array],
         precision: PrecisionLike,
-    ) -> tuple[Array, Array, Any]:
+    ) -> tuple[Array, Any]:
         del kept
-        mean = average()
-        _, pull = jax.vjp(lambda x, m: self.apply(x, m, precision), layers, mean)
+        _, pull = jax.vjp(lambda x, m: self.apply(x, m, precision), layers, average())
         d_layers, e = pull(gradient)
-        return e, (mean * e).sum(axis=1), d_layers
+        return e, d_layers
 
     def conclude(self, layers: Any, values: Array, d_values: Array, sums: Any) -> tuple[Array, Any]:
         del layers, values
@@ -115,11 +114,11 @@ class Stack(Plain):
 class One:
     """Averages that are projected already, and no further layer: scores [B, C].
 
-    u [B, F, C] the averages, on_f = [u_f + bias_f > 0].  Kept: on as bits, and
-    r = sum_f output_f on_f u_f, [B, C].  With e_f = dscore on_f nobody needs u again:
+    u [B, F, C] the averages, on_f = [u_f + bias_f > 0], kept as bits.  With e_f = dscore on_f
+    nobody needs u again:
 
-        sum_t A dA = dscore r       dA = (values output) . e      dvalues = output sum_c A e
-        dbias = output sum_bc e     doutput = sum_bt values (sum_c A e) + bias sum_bc e
+        dA = (values output) . e          dvalues = output sum_c A e
+        dbias = output sum_bc e           doutput = sum_bt values (sum_c A e) + bias sum_bc e
     """
 
     def forward(
@@ -128,8 +127,7 @@ class One:
         del precision
         z = average + layers.biases[0][None, :, None]
         score = weighted_sum(jnp.maximum(z, 0), layers.output) + layers.output_bias
-        r = weighted_sum(jnp.where(z > 0, average, 0), layers.output)
-        return score, (r, pack(z > 0))
+        return score, pack(z > 0)
 
     def weigh(self, layers: Layers, values: Array) -> Array:
         return (values * layers.output[None, None, :]).astype(values.dtype)
@@ -144,11 +142,10 @@ class One:
         kept: Any,
         average: Callable[[], Array],
         precision: PrecisionLike,
-    ) -> tuple[Array, Array, Any]:
+    ) -> tuple[Array, Any]:
         del average, precision
-        r, bits = kept
-        e = jnp.where(unpack(bits, layers.output.shape[0]), gradient[:, None, :], 0)
-        return e, gradient * r, (e.sum(axis=(0, 2)), gradient.sum())
+        e = jnp.where(unpack(kept, layers.output.shape[0]), gradient[:, None, :], 0)
+        return e, (e.sum(axis=(0, 2)), gradient.sum())
 
     def conclude(
         self, layers: Layers, values: Array, d_values: Array, sums: Any

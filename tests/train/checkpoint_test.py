@@ -139,7 +139,7 @@ def test_what_a_killed_save_left_is_no_checkpoint(tmp_path: Path) -> None:
 def test_weights_of_another_model_are_refused(checkpoints: Checkpoints) -> None:
     checkpoints.save_best(3, make_state(3).params, {})
     wider = {"a": jnp.zeros((3, 7)), "b": {"c": jnp.float32(0)}}
-    with pytest.raises(InputError, match="of another model than run.json describes"):
+    with pytest.raises(InputError, match="of another model"):
         checkpoints.restore_best(wider)
 
 
