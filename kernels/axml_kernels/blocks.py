@@ -49,13 +49,22 @@ def tile_scores(hidden: Array, queries: Array, mask: Array, precision: Precision
     return product("btd,dc->btc", hidden, queries, precision) + mask[:, :, None]
 
 
+def kept_as_is(x: Array) -> Array:
+    """Stops XLA from folding a transposition into the products that read x.
+
+    On the CPU a folded one is slow, and in bfloat16 fails where loops of one turn are unrolled:
+    "Unsupported element type for DotThunk" (jaxlib 0.10.2).
+    """
+    return lax.optimization_barrier(x)
+
+
 def as_left_operand(values: Array) -> Array:
     """Values [B, T, G] as weighted_average reads them.
 
     The CPU's bfloat16 routine wants [B, G, T] and is then six times as fast; in float32 the turned
     array is a few percent slower, so there it stays.
     """
-    return jnp.swapaxes(values, 1, 2) if values.dtype.itemsize < 4 else values
+    return kept_as_is(jnp.swapaxes(values, 1, 2)) if values.dtype.itemsize < 4 else values
 
 
 def weighted_average(values: Array, weights: Array, precision: PrecisionLike) -> Array:

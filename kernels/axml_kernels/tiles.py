@@ -18,6 +18,7 @@ from axml_kernels.blocks import (
     averages,
     from_blocks,
     into_blocks,
+    kept_as_is,
     label_blocks,
     padding_mask,
     tile_scores,
@@ -156,7 +157,7 @@ def attend_backward(
         values = project(hidden, kernel, precision)
         group = Group(
             hidden=hidden,
-            columns=hidden.reshape(-1, hidden.shape[2]).T,
+            columns=kept_as_is(hidden.reshape(-1, hidden.shape[2]).T),
             values=as_left_operand(values),
             weighted=plan.finish.weigh(layers, values),
             mask=padding_mask(hidden, lengths),

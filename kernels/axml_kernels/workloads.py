@@ -35,7 +35,11 @@ WORKLOADS = {
     "wide-layer": Workload(3, 7, 8, 5, (40,)),
     "two-layers": Workload(3, 9, 16, 45, (8, 6)),
     "two-layers-few-labels": Workload(5, 6, 16, 3, (12, 4)),
-    "one-label": Workload(2, 5, 4, 1, (3,)),
+    "one-label": Workload(3, 5, 4, 1, (3,)),
+    # Where bfloat16's errors are no longer ruled by which side of a ReLU a score fell.
+    "middle-one-layer": Workload(8, 60, 64, 200, (32,)),
+    "middle-wide-layer": Workload(8, 60, 64, 20, (64,)),
+    "middle-two-layers": Workload(8, 60, 64, 200, (32, 16)),
 }
 
 

@@ -16,7 +16,8 @@ from tests.kernels import by_hand
 NAMES = ("one-layer", "two-layers")
 
 
-def in_float64(inputs: Inputs) -> Inputs:
+def in_float64(inputs: Inputs) -> Any:
+    """The same tree in NumPy."""
     return jax.tree.map(
         lambda x: np.asarray(x, np.float64 if x.dtype.kind == "f" else None), inputs
     )
