@@ -164,6 +164,14 @@ def test_a_document_does_not_depend_on_its_batch(implementation: str) -> None:
     )
 
 
+def test_groups_too_large_to_go_through_layers_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunked, "choose_tile", lambda hidden, queries: Tile(10, 32))
+    inputs = random_inputs(Workload(10, 4, 16, 45, (8, 6)))
+    expected = results_and_gradients(inputs, "reference")
+    for part, value in results_and_gradients(inputs, "chunked").items():
+        np.testing.assert_allclose(value, expected[part], rtol=1e-4, atol=1e-4, err_msg=part)
+
+
 @EVERY
 @pytest.mark.parametrize("name", ["one-layer", "two-layers"])
 def test_twice_the_same_input_gives_twice_the_same_bits(implementation: str, name: str) -> None:
