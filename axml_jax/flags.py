@@ -47,6 +47,14 @@ def define_config(default: str | None = None) -> None:
     flags.FLAGS.register_key_flag_for_module(script, flags.FLAGS["config"])
 
 
+def require(*names: str) -> None:
+    """Refuses a command line without these flags; says so more plainly than absl does."""
+    for name in names:
+        flags.register_validator(
+            name, lambda value: value is not None, f"--{name} is required; --help explains it."
+        )
+
+
 def read_config() -> config_lib.Config:
     """The configuration that the command line asks for, validated."""
     values = flags.FLAGS

@@ -13,7 +13,7 @@ from absl import flags
 from axml_jax import flags as axml_flags
 from axml_jax.errors import ConfigError
 
-_RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
+_RUN = flags.DEFINE_string("run", None, "The run folder.")
 _STORE = flags.DEFINE_string(
     "store", None, "The encoded data; by default the store that the run was trained on."
 )
@@ -31,6 +31,7 @@ _BASELINE = flags.DEFINE_boolean(
 _EXAMPLES = flags.DEFINE_integer(
     "examples", 0, "Show this many documents with true and predicted labels.", lower_bound=0
 )
+axml_flags.require("run")
 
 
 def main(argv: Sequence[str]) -> None:

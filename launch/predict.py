@@ -17,7 +17,7 @@ from axml_jax import flags as axml_flags
 from axml_jax.data.corpus import open_bytes, read_byte_lines, read_lines
 from axml_jax.errors import ConfigError, InputError
 
-_RUN = flags.DEFINE_string("run", None, "The run folder.", required=True)
+_RUN = flags.DEFINE_string("run", None, "The run folder.")
 _INPUT = flags.DEFINE_string(
     "input", "-", "Texts, one a line, .gz and .xz too; - is standard input."
 )
@@ -28,6 +28,7 @@ _TOP_K = flags.DEFINE_integer(
 _MIN_PROBABILITY = flags.DEFINE_float(
     "min_probability", 0.0, "Leave out labels less probable than this.", 0.0, 1.0
 )
+axml_flags.require("run")
 
 
 def _standard_input() -> Iterator[str]:

@@ -28,7 +28,7 @@ _SEPARATOR = flags.DEFINE_string("separator", None, "Between two labels; by defa
 _KEEP_EMPTY = flags.DEFINE_boolean(
     "keep_empty", False, "Keep empty texts instead of refusing them."
 )
-_OUT = flags.DEFINE_string("out", None, "Folder to make.", required=True)
+_OUT = flags.DEFINE_string("out", None, "Folder to make.")
 _OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Replace the prepared data in --out.")
 _VOCABULARY = flags.DEFINE_integer("vocabulary_size", 500_000, "Words kept at most.", lower_bound=3)
 _MIN_DOCUMENTS = flags.DEFINE_integer(
@@ -47,6 +47,7 @@ _WIDTH = flags.DEFINE_integer(
     "vector_width", 300, "Width of vectors made here; those of a file have its own.", lower_bound=1
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of everything random in the vectors.", lower_bound=0)
+axml_flags.require("out")
 
 
 def main(argv: Sequence[str]) -> None:

@@ -14,10 +14,8 @@ from axml_jax import flags as axml_flags
 from axml_jax.data.store import open_store
 from axml_jax.errors import ConfigError
 
-_STORE = flags.DEFINE_string(
-    "store", None, "The encoded data, made by launch/prepare.py.", required=True
-)
-_RUN = flags.DEFINE_string("run", None, "The run folder: weights, metrics, all.", required=True)
+_STORE = flags.DEFINE_string("store", None, "The encoded data, made by launch/prepare.py.")
+_RUN = flags.DEFINE_string("run", None, "The run folder: weights, metrics, all.")
 _MAX_MINUTES = flags.DEFINE_float(
     "max_minutes",
     None,
@@ -27,6 +25,7 @@ _MAX_MINUTES = flags.DEFINE_float(
 _DEVICES = flags.DEFINE_integer(
     "devices", None, "Train on this many of the local devices; all by default.", lower_bound=1
 )
+axml_flags.require("store", "run")
 axml_flags.define_config()
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 
-def test_example_runs(root: Path) -> None:
+def test_example_runs(root: Path, tmp_path: Path) -> None:
     text = (root / "kernels" / "README.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(compile(example, "kernels/README.md", "exec"), names)
+    script = tmp_path / "example.py"
+    script.write_text(example, encoding="utf-8")
+    names = runpy.run_path(str(script))
     scores = np.asarray(names["scores"])
     assert scores.shape == (8, 3956)
     assert names["gradient"].shape == names["queries"].shape
