@@ -50,9 +50,7 @@ def define_config(default: str | None = None) -> None:
 def require(*names: str) -> None:
     """Refuses a command line without these flags; says so more plainly than absl does."""
     for name in names:
-        flags.register_validator(
-            name, lambda value: value is not None, f"--{name} is required; --help explains it."
-        )
+        flags.register_validator(name, bool, f"--{name} is required; --help explains it.")
 
 
 def read_config() -> config_lib.Config:

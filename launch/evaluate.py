@@ -13,7 +13,7 @@ from absl import flags
 from axml_jax import flags as axml_flags
 from axml_jax.errors import ConfigError
 
-_RUN = flags.DEFINE_string("run", None, "The run folder.")
+_RUN = flags.DEFINE_string("run", "", "The run folder.")
 _STORE = flags.DEFINE_string(
     "store", None, "The encoded data; by default the store that the run was trained on."
 )

@@ -17,7 +17,7 @@ from axml_jax import flags as axml_flags
 from axml_jax.data.corpus import open_bytes, read_byte_lines, read_lines
 from axml_jax.errors import ConfigError, InputError
 
-_RUN = flags.DEFINE_string("run", None, "The run folder.")
+_RUN = flags.DEFINE_string("run", "", "The run folder.")
 _INPUT = flags.DEFINE_string(
     "input", "-", "Texts, one a line, .gz and .xz too; - is standard input."
 )

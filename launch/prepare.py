@@ -28,7 +28,7 @@ _SEPARATOR = flags.DEFINE_string("separator", None, "Between two labels; by defa
 _KEEP_EMPTY = flags.DEFINE_boolean(
     "keep_empty", False, "Keep empty texts instead of refusing them."
 )
-_OUT = flags.DEFINE_string("out", None, "Folder to make.")
+_OUT = flags.DEFINE_string("out", "", "Folder to make.")
 _OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Replace the prepared data in --out.")
 _VOCABULARY = flags.DEFINE_integer("vocabulary_size", 500_000, "Words kept at most.", lower_bound=3)
 _MIN_DOCUMENTS = flags.DEFINE_integer(

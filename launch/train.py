@@ -14,8 +14,8 @@ from axml_jax import flags as axml_flags
 from axml_jax.data.store import open_store
 from axml_jax.errors import ConfigError
 
-_STORE = flags.DEFINE_string("store", None, "The encoded data, made by launch/prepare.py.")
-_RUN = flags.DEFINE_string("run", None, "The run folder: weights, metrics, all.")
+_STORE = flags.DEFINE_string("store", "", "The encoded data, made by launch/prepare.py.")
+_RUN = flags.DEFINE_string("run", "", "The run folder: weights, metrics, all.")
 _MAX_MINUTES = flags.DEFINE_float(
     "max_minutes",
     None,
