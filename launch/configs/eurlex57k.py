@@ -1,4 +1,9 @@
-"""EURLEX57K (Chalkidis et al., 2019) on one GPU, whole."""
+"""EURLEX57K (Chalkidis et al., 2019), whole, for one GPU.
+
+    python launch/train.py --config launch/configs/eurlex57k.py --store STORE --run RUN
+
+Not run yet: no time and no score can be given.
+"""
 
 from axml_jax.config import Config
 

@@ -1,4 +1,11 @@
-"""Docstrings of the installed Python packages: what `make demo` trains."""
+"""Docstrings of the installed Python packages: what `make demo` trains.
+
+    python launch/prepare.py --dataset pydocs --out STORE
+    python launch/train.py --config launch/configs/pydocs.py --store STORE --run RUN
+
+Two CPU cores; all of `make demo` took 4.7 minutes.  Test: P@1 74.79, P@3 56.41, P@5 40.22, where
+the most frequent labels reach 28.82, 21.29 and 15.44 (benchmarks/results/demo.json).
+"""
 
 from axml_jax.config import Config
 
