@@ -31,7 +31,7 @@ def binary_cross_entropy(
     num_labels = logits.shape[1]
     known = (label_ids >= 0) & (label_ids < num_labels)
     at_true = jnp.take_along_axis(logits, jnp.where(known, label_ids, 0), axis=1, mode="clip")
-    per_document = _softplus(logits).sum(axis=1) - jnp.where(known, at_true, 0).sum(axis=1)
+    per_document = jax.nn.softplus(logits).sum(axis=1) - jnp.where(known, at_true, 0).sum(axis=1)
     return _mean(per_document, weights, num_labels)
 
 
@@ -52,12 +52,8 @@ def dense_binary_cross_entropy(
     """
     dtype = jnp.promote_types(logits.dtype, jnp.float32)
     logits = logits.astype(dtype)
-    per_document = (_softplus(logits) - targets.astype(dtype) * logits).sum(axis=1)
+    per_document = (jax.nn.softplus(logits) - targets.astype(dtype) * logits).sum(axis=1)
     return _mean(per_document, weights, logits.shape[1])
-
-
-def _softplus(logits: Array) -> Array:
-    return jax.nn.softplus(logits)
 
 
 def _mean(per_document: Array, weights: Array | None, num_labels: int) -> Array:

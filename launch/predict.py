@@ -63,7 +63,9 @@ def main(argv: Sequence[str]) -> None:
             f"--top_k is {_TOP_K.value}, but the model has {len(model.label_names)} labels."
         )
     answers = model.predict_stream(texts, _TOP_K.value, _MIN_PROBABILITY.value)
-    total = None if _INPUT.value == "-" else sum(1 for _ in read_byte_lines(_INPUT.value))
+    # A pipe can be read only once, so nothing is counted there.
+    counted = os.path.isfile(_INPUT.value)
+    total = sum(1 for _ in read_byte_lines(_INPUT.value)) if counted else None
     to_standard_output = _OUTPUT.value == "-"
     partial = f"{_OUTPUT.value}.partial"
     place = sys.stdout.fileno() if to_standard_output else partial

@@ -25,12 +25,10 @@ from axml_jax.progress import bar, say
 from axml_jax.train import initial
 from axml_jax.train.checkpoint import Checkpoints
 from axml_jax.train.optimizer import make_optimizer
-from axml_jax.train.plan import Parts, Plan, choose_parts, make_plan
+from axml_jax.train.plan import Plan, make_plan
 from axml_jax.train.state import TrainState, create
 from axml_jax.train.step import make_train_step, split_rows
 from axml_jax.train.validation import SELECTION, Validator
-
-__all__ = ["Parts", "choose_parts", "train"]
 
 # Steps that the host may run ahead of the device: enough to keep it busy, not without end.
 _AHEAD = 8

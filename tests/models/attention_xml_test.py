@@ -220,8 +220,7 @@ def test_each_dropout_has_its_rate_and_its_own_masks(
 
 def test_one_device_and_four_train_alike() -> None:
     devices = jax.local_devices()[:4]
-    if len(devices) < 4:
-        pytest.skip("needs four devices; tests/conftest.py simulates them on the CPU")
+    assert len(devices) == 4, "tests/conftest.py simulates four devices"
     model = make(embedding_dropout=0.2)
     params = random_variables(model)["params"]
     rng = np.random.default_rng(5)
