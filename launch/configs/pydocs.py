@@ -3,11 +3,9 @@
     python launch/prepare.py --dataset pydocs --out STORE
     python launch/train.py --config launch/configs/pydocs.py --store STORE --run RUN
 
-Two CPU cores; all of `make demo` took 4.7 minutes.  Test: P@1 74.79, P@3 56.41, P@5 40.22, where
-the most frequent labels reach 28.82, 21.29 and 15.44 (benchmarks/results/demo.json).
-
-The learning rate and dropout were settled after a look at two trials' test scores, so these figures
-flatter: the rate is to be chosen anew on the validation split and the test split scored again.
+Chosen on the validation split among learning rates 0.003, 0.006 and 0.01, dropout 0.2, 0.4 and 0.5,
+and 4 to 8 epochs (6, so that all of `make demo` takes well under ten minutes on two CPU cores):
+validation nDCG@5 69.02, P@1 76.14, P@5 42.75.
 """
 
 from axml_jax.config import Config
@@ -20,10 +18,10 @@ def get_config() -> Config:
     config.data.pool_batches = 20
     config.model.hidden = 64
     config.model.fully_connected = (64,)
-    config.model.dropout = 0.2
+    config.model.dropout = 0.4
     config.model.query_init = "label_state"
     config.train.learning_rate = 0.006
     config.train.warmup_steps = 50
     config.train.decay = "linear"
-    config.train.epochs = 4
+    config.train.epochs = 6
     return config
