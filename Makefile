@@ -120,4 +120,16 @@ $(BIN)/.ready: setup.cfg pyproject.toml
 
 $(BIN)/.ready-dev: setup.cfg pyproject.toml
 	$(call install,.[dev])
+	@$(plugin)
 	@touch $(BIN)/.ready $@
+
+# XLA's CUDA compiler, without CUDA libraries or a driver: the kernels are compiled for a GPU that is
+# not here. In a folder of its own, for installed like other packages JAX would look for a GPU.
+define plugin
+if [ "$$(uname -sm)" = 'Linux x86_64' ]; then \
+  echo '== install the CUDA compiler of JAX in .venv/cuda-plugin (136 MB)'; \
+  v=$$($(BIN)/python -c 'import jax; print(jax.__version__)') && rm -rf .venv/cuda-plugin && \
+  $(BIN)/python -m pip install -qq --no-input --disable-pip-version-check --no-deps \
+    --target .venv/cuda-plugin "jax-cuda13-plugin==$$v" "jax-cuda13-pjrt==$$v"; \
+else echo '== not Linux on x86-64: the tests that compile for a GPU will be skipped'; fi
+endef

@@ -130,6 +130,11 @@ def alternate(
     }
 
 
+def slug(device: str) -> str:
+    """A device's name as part of a file's: "NVIDIA H200" gives "h200"."""
+    return re.sub(r"[^a-z0-9]+", "_", device.lower().removeprefix("nvidia ")).strip("_")
+
+
 def _ratio(time_taken: float, first: float) -> float | None:
     return time_taken / first if first > 0 else None  # too short for the clock
 

@@ -10,9 +10,12 @@ from axml_kernels.api import (
     label_top_k,
 )
 from axml_kernels.head import Head
+from axml_kernels.target import compiling_for, interpreted
 
 __all__ = [
     "Head",
+    "compiling_for",
+    "interpreted",
     "label_attention",
     "label_attention_weights",
     "label_scores",

@@ -1,4 +1,4 @@
-"""What follows the averages of a tile of `chunked`: nothing, any layers, or exactly one.
+"""What follows the averages of a tile: nothing, any layers, or exactly one.
 
 Averages are [B, G, C]: a tile's documents, features, labels.  Knows nothing of attention or loops.
 """
@@ -11,7 +11,9 @@ import jax.numpy as jnp
 from jax import Array
 from jax.lax import PrecisionLike
 
-from axml_kernels.reference import product
+from axml_kernels.head import Head
+from axml_kernels.reference import product, sum_dtype
+from axml_kernels.tiling import project_first
 
 WORD = 32
 # Documents up to which a further layer is applied to one after the other.
@@ -154,6 +156,29 @@ class One:
         d_output = (values * d_values).sum(axis=(0, 1)) + layers.biases[0] * on
         d_layers = Layers((), (layers.output * on,), d_output, d_output_bias)
         return d_values * layers.output[None, None, :], d_layers
+
+
+PLAIN, STACK, ONE = Plain(), Stack(), One()
+
+
+def arranged(
+    hidden: Array, queries: Array, head: Head | None
+) -> tuple[Finish, Array | None, Layers | tuple[()]]:
+    """The order of the steps: what follows the averages, K1 where it comes first, the layers left.
+
+    Without a head nothing follows the averages.
+    """
+    if head is None:
+        return PLAIN, None, ()
+    wide = sum_dtype(hidden.dtype)
+    kernels = tuple(kernel.astype(hidden.dtype) for kernel in head.kernels)
+    biases = tuple(bias.astype(wide) for bias in head.biases)
+    layers = Layers(kernels, biases, head.output.astype(wide), head.output_bias.astype(wide))
+    _, tokens, width = hidden.shape
+    if not project_first(tokens, width, kernels[0].shape[1], queries.shape[0]):
+        return STACK, None, layers
+    layers = layers._replace(kernels=kernels[1:])
+    return (STACK if layers.kernels else ONE), kernels[0], layers
 
 
 def each_document(kernel: Array, z: Array, precision: PrecisionLike) -> Array:

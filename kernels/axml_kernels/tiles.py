@@ -42,7 +42,7 @@ class Inputs(NamedTuple):
 
     hidden: Array  # (B, T, D), zero at padding
     queries: Array  # (L, D)
-    lengths: Array | np.ndarray  # (B,), at least 1; as a gradient NumPy's empty float0
+    lengths: Any  # (B,) int32, at least 1; as a gradient NumPy's empty float0
     kernel: Array | None  # (D, F): W1 where it comes first
     layers: Any  # the finish's
 

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from axml_kernels import label_attention, label_attention_weights, label_scores, label_top_k
+from axml_kernels import (
+    api,
+    chunked,
+    compiling_for,
+    gpu_tiles,
+    label_attention,
+    label_attention_weights,
+    label_scores,
+    label_top_k,
+    pallas_gpu,
+    target,
+)
+from axml_kernels.target import Target
 from axml_kernels.workloads import WORKLOADS, Inputs, random_inputs
 
 
@@ -25,10 +38,41 @@ def test_unknown_implementation_names_the_known_ones(inputs: Inputs) -> None:
         label_attention(*inputs[:3], implementation="triton")
 
 
-def test_pallas_is_known_but_not_here(inputs: Inputs) -> None:
-    message = "has no Pallas kernel; it has 'reference' and 'chunked'"
-    with pytest.raises(NotImplementedError, match=message):
-        label_top_k(*inputs, 3, implementation="pallas")
+def test_pallas_says_why_it_cannot_run(inputs: Inputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(message: str, arguments: Inputs = inputs) -> None:
+        with pytest.raises(NotImplementedError, match=message):
+            label_top_k(*arguments, 3, implementation="pallas")
+
+    if jax.default_backend() == "cpu":
+        refused("they need an NVIDIA GPU, and the device is 'cpu' .*Name 'chunked'")
+    old = Target("gpu", "NVIDIA T4", (7, 5))
+    monkeypatch.setattr(target, "current", lambda: old)
+    refused("they need compute capability 8.0 or later, and 'NVIDIA T4' has 7.5")
+    monkeypatch.setattr(target, "current", lambda: old._replace(capability=(9, 0)))
+    with jax.enable_x64(True):
+        wide = jax.tree.map(
+            lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, inputs
+        )
+        refused("serve float32, bfloat16 and float16, and hidden is float64", wide)
+
+
+def test_pallas_is_the_default_only_on_cards_on_which_it_was_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = {"NVIDIA H200": [{"kernel": "average"}]}
+    monkeypatch.setattr(gpu_tiles, "table", lambda: table)
+    with compiling_for("NVIDIA H200"):
+        assert api.implementation_named(None, jnp.dtype("bfloat16")) is pallas_gpu
+        assert api.implementation_named(None, jnp.dtype("float64")) is chunked
+        assert api.implementation_named("chunked", jnp.dtype("bfloat16")) is chunked
+    with compiling_for("NVIDIA L4"):
+        assert api.implementation_named(None, jnp.dtype("bfloat16")) is chunked
+        assert api.implementation_named("pallas", jnp.dtype("bfloat16")) is pallas_gpu
+
+
+def test_cards_are_named_as_jax_names_them() -> None:
+    with pytest.raises(ValueError, match=r"'NVIDIA H200'.*, but it is 'h200'"):
+        compiling_for("h200")
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -11,70 +10,48 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from axml_kernels import Head, api, chunked, label_attention, label_scores, label_top_k
+import axml_kernels
+from axml_kernels import (
+    Head,
+    api,
+    chunked,
+    gpu_tiles,
+    label_scores,
+    label_top_k,
+)
+from axml_kernels.gpu_tiles import AverageTile, GradientTile
 from axml_kernels.tiling import Tile
 from axml_kernels.workloads import WORKLOADS, Inputs, Workload, random_inputs
+from tests.kernels import accuracy
+from tests.kernels.accuracy import results_and_gradients, weighted_loss
 
-IMPLEMENTATIONS = [name for name, module in api.IMPLEMENTATIONS.items() if module is not None]
+IMPLEMENTATIONS = list(api.IMPLEMENTATIONS)
+COMPARED = [name for name in IMPLEMENTATIONS if name != "reference"]
 SMALL = ["one-layer", "wide-layer", "two-layers", "two-layers-few-labels", "one-label"]
 EVERY = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 
 
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two documents by 16 labels: in the shapes below no tile is alone and some are not full."""
+    """In the shapes below no tile is alone and some are not full, in every loop."""
     monkeypatch.setattr(chunked, "choose_tile", lambda hidden, queries: Tile(2, 16))
+    average = AverageTile(labels=8, tokens=4, depth=8, features=32, warps=4, stages=1)
+    gradient = GradientTile(labels=8, tokens=4, depth=8, warps=4, stages=1)
+    monkeypatch.setattr(gpu_tiles, "average_tile", lambda shape, target: average)
+    monkeypatch.setattr(gpu_tiles, "gradient_tile", lambda shape, target: gradient)
+    for block in ("average_block", "gradient_block"):
+        monkeypatch.setattr(gpu_tiles, block, lambda shape: min(16, shape.num_labels))
 
 
-def weighted_loss(implementation: str | None, operation: str = "scores") -> Callable[..., Any]:
-    """(inputs) -> a fixed weighting of all results: its gradient tells them apart."""
-
-    def loss(hidden: Any, queries: Any, lengths: Any, head: Any) -> Any:
-        if operation == "scores":
-            result = label_scores(hidden, queries, lengths, head, implementation=implementation)
-        else:
-            result = label_attention(hidden, queries, lengths, implementation=implementation)
-        weights = np.random.default_rng(2).standard_normal(result.shape)
-        return (result * jnp.asarray(weights, result.dtype)).sum(), result
-
-    return loss
-
-
-@functools.partial(jax.jit, static_argnums=(1, 2))
-def gradients_and_result(inputs: Inputs, implementation: str | None, operation: str) -> Any:
-    loss = weighted_loss(implementation, operation)
-    arguments = (0, 1, 3) if operation == "scores" else (0, 1)
-    return jax.grad(loss, arguments, has_aux=True)(*inputs)
-
-
-def results_and_gradients(
-    inputs: Inputs, implementation: str | None, operation: str = "scores"
-) -> dict[str, np.ndarray]:
-    """The operation's result and the gradient of every input, in float64."""
-    gradient, result = gradients_and_result(inputs, implementation, operation)
-    named = {"result": result, "hidden": gradient[0], "queries": gradient[1]}
-    if operation == "scores":
-        named |= {f"head {i}": x for i, x in enumerate(jax.tree.leaves(gradient[2]))}
-    return {name: np.asarray(x, np.float64) for name, x in named.items()}
+@pytest.fixture(autouse=True)
+def interpreted() -> Iterator[None]:
+    """The Pallas kernels run everywhere, interpreted; the other implementations do not notice."""
+    with axml_kernels.interpreted():
+        yield
 
 
 SEEDS = range(4)
 MIDDLE = ["middle-one-layer", "middle-wide-layer", "middle-two-layers"]
-
-
-def errors(
-    found: list[dict[str, np.ndarray]], truth: list[dict[str, np.ndarray]]
-) -> dict[str, float]:
-    """Of all seeds together, relative to the truth as a whole: single entries may be near zero."""
-    return {
-        part: float(
-            np.sqrt(
-                sum(np.sum((f[part] - t[part]) ** 2) for f, t in zip(found, truth, strict=True))
-            )
-            / np.sqrt(sum(np.sum(t[part] ** 2) for t in truth))
-        )
-        for part in truth[0]
-    }
 
 
 @pytest.mark.parametrize("operation", ["scores", "attention"])
@@ -86,18 +63,7 @@ def test_errs_at_most_twice_as_much_as_the_reference_in_the_same_precision(
     name: str, dtype: str, operation: str
 ) -> None:
     cases = [random_inputs(WORKLOADS[name], seed, dtype) for seed in SEEDS]
-    with jax.enable_x64(True):
-        exact = jax.tree.map(
-            lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, cases
-        )
-        truth = [results_and_gradients(inputs, "reference", operation) for inputs in exact]
-    plain = errors([results_and_gradients(x, "reference", operation) for x in cases], truth)
-    for implementation in set(IMPLEMENTATIONS) - {"reference"}:
-        found = errors([results_and_gradients(x, implementation, operation) for x in cases], truth)
-        for part, value in found.items():
-            # Beside twice the plain error, the rounding of a float32 result.
-            allowed = 2 * plain[part] + float(jnp.finfo(jnp.float32).eps)
-            assert value <= allowed, (implementation, part)
+    accuracy.check(cases, COMPARED, operation)
 
 
 @EVERY

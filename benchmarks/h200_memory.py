@@ -1,0 +1,218 @@
+"""How much memory does the label head need on an H200, found without one?
+
+    python benchmarks/h200_memory.py
+
+Compiles `axml_kernels.label_scores`, forward and with its gradient, for an NVIDIA H200 all the
+way to machine code and reads the compiler's own figures: the temporary memory beyond arguments,
+outputs and gradients.  Nothing runs, so this says nothing of speed.  What does not fit the card
+(blocks that overflow its shared memory, shapes that its kernels do not take) fails here.
+
+It needs XLA's CUDA compiler, without CUDA libraries or a driver: the wheels jax-cuda13-plugin and
+jax-cuda13-pjrt of the installed jax's version in the folder `cuda-plugin` of the virtual
+environment, where `make test` puts them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HERE = Path(__file__).resolve().parent
+PLUGIN = Path(sys.prefix) / "cuda-plugin"
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "kernels"), str(PLUGIN)]  # run as a file
+os.environ["JAX_PLATFORMS"] = "cpu"
+# Without a card there is no autotuner, and XLA's untuned Triton products can fail to tile.
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_enable_triton_gemm=false"
+
+import jax  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+import optax  # noqa: E402
+from absl import app, flags  # noqa: E402
+from jax.experimental import topologies  # noqa: E402
+
+from axml_jax import progress  # noqa: E402
+from axml_jax.tables import show_table  # noqa: E402
+from axml_kernels import Head, compiling_for, label_scores  # noqa: E402
+from axml_kernels.workloads import WORKLOADS, Workload  # noqa: E402
+from benchmarks import report  # noqa: E402
+
+CARD = "NVIDIA H200"
+SHAPES = ("rcv1", "eurlex", "wiki10-31k", "wikilshtc", "amazoncat-13k")
+# All labels of one training step: B, T, D, L, F.
+MILLION = Workload(16, 128, 512, 1_000_000, (256,))
+
+OUT = flags.DEFINE_string("out", None, "folder of the results; benchmarks/results by default")
+IMPLEMENTATIONS = flags.DEFINE_list(
+    "implementations", ["pallas", "chunked", "reference"], "what is compiled"
+)
+
+
+class Case(NamedTuple):
+    """One program."""
+
+    workload: str
+    dtype: str
+    implementation: str
+    backward: bool
+
+
+@contextlib.contextmanager
+def card() -> Iterator[Callable[..., Any]]:
+    """Makes programs for the H200; gives spec(shape, dtype), an array that lives there."""
+    topology = topologies.get_topology_desc(
+        platform="cuda",
+        target_config=(HERE / "h200_target.txtpb").read_text(encoding="utf-8"),
+        topology="1x1x1",
+    )
+    mesh = topologies.make_mesh(topology, (1,), ("device",))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+
+    def spec(shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
+
+    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh), compiling_for(CARD):
+        yield spec
+
+
+def head_spec(workload: Workload, spec: Callable[..., Any]) -> Head:
+    """The shared layers of a workload, float32."""
+    widths = (workload.width, *workload.layers)
+    return Head(
+        tuple(spec((n, m)) for n, m in zip(widths, workload.layers, strict=False)),
+        tuple(spec((m,)) for m in workload.layers),
+        spec(workload.layers[-1:]),
+        spec(()),
+    )
+
+
+def compiled_head(case: Case, spec: Callable[..., Any]) -> Any:
+    """label_scores of a case or the gradient of a loss of it, compiled for the card."""
+    workload = WORKLOADS[case.workload]
+    batch, tokens, width, num_labels, _ = workload
+
+    def scores(hidden: Any, queries: Any, lengths: Any, head: Head) -> Any:
+        return label_scores(hidden, queries, lengths, head, implementation=case.implementation)
+
+    def loss(*arguments: Any) -> Any:
+        return jax.nn.softplus(scores(*arguments)).mean()
+
+    function = jax.grad(loss, (0, 1, 3)) if case.backward else scores
+    return (
+        jax.jit(function)
+        .lower(
+            spec((batch, tokens, width), case.dtype),
+            spec((num_labels, width), case.dtype),
+            spec((batch,), jnp.int32),
+            head_spec(workload, spec),
+        )
+        .compile()
+    )
+
+
+def compiled_step(workload: Workload, implementation: str, spec: Callable[..., Any]) -> Any:
+    """A whole training step of queries and head in float32, with Adam, compiled for the card."""
+    batch, tokens, width, num_labels, _ = workload
+    parameters = (spec((num_labels, width)), head_spec(workload, spec))
+    optimizer = optax.adam(1e-3)
+    state = jax.tree.map(
+        lambda x: spec(x.shape, x.dtype), jax.eval_shape(optimizer.init, parameters)
+    )
+
+    def step(parameters: Any, state: Any, hidden: Any, lengths: Any, labels: Any) -> Any:
+        def loss(parameters: Any) -> Any:
+            queries, head = parameters
+            scores = label_scores(hidden, queries, lengths, head, implementation=implementation)
+            rows = jnp.arange(batch)[:, None]
+            truth = jnp.zeros_like(scores).at[rows, labels].set(1.0, mode="drop")
+            return optax.sigmoid_binary_cross_entropy(scores, truth).mean()
+
+        updates, new_state = optimizer.update(jax.grad(loss)(parameters), state, parameters)
+        return optax.apply_updates(parameters, updates), new_state
+
+    return (
+        jax.jit(step, donate_argnums=(0, 1))
+        .lower(
+            parameters,
+            state,
+            spec((batch, tokens, width)),
+            spec((batch,), jnp.int32),
+            spec((batch, 16), jnp.int32),
+        )
+        .compile()
+    )
+
+
+def memory(compiled: Any) -> dict[str, int]:
+    """The compiler's figures in bytes; `total` counts what is donated once."""
+    found = compiled.memory_analysis()
+    return {
+        "temporary": found.temp_size_in_bytes,
+        "arguments": found.argument_size_in_bytes,
+        "outputs": found.output_size_in_bytes,
+        "total": found.temp_size_in_bytes
+        + found.argument_size_in_bytes
+        + found.output_size_in_bytes
+        - found.alias_size_in_bytes,
+    }
+
+
+def measure(implementations: list[str]) -> dict[str, Any]:
+    """Compiles every case."""
+    cases = [
+        Case(workload, dtype, implementation, backward)
+        for workload in SHAPES
+        for dtype in ("float32", "bfloat16")
+        for implementation in implementations
+        for backward in (False, True)
+    ]
+    rows: list[dict[str, Any]] = []
+    million = {}
+    with card() as spec:
+        for case in progress.progress(cases, "compiling", unit="programs"):
+            begin = time.perf_counter()
+            found = memory(compiled_head(case, spec))
+            seconds = round(time.perf_counter() - begin, 1)
+            rows.append({**case._asdict(), **found, "compile_seconds": seconds})
+        for implementation in implementations:
+            if implementation == "reference":
+                continue  # B x T x L alone would be 8 GB
+            million[implementation] = memory(compiled_step(MILLION, implementation, spec))
+    return {"cases": rows, "million_labels_adam_step": million}
+
+
+def main(_: Any) -> None:
+    if not (PLUGIN / "jax_plugins").is_dir():
+        sys.exit(f"There is no {PLUGIN.name}/ in the virtual environment: make test installs it.")
+    results = measure(IMPLEMENTATIONS.value)
+    shapes = {name: WORKLOADS[name]._asdict() for name in SHAPES}
+    path = report.write(
+        "h200_memory",
+        {"target": CARD, "shapes": {**shapes, "million": MILLION._asdict()}, **results},
+        Path(OUT.value) if OUT.value else None,
+    )
+    show_table(
+        f"Temporary memory, compiled for an {CARD} (not run)",
+        ["shape", "dtype", "implementation", "pass", "MB"],
+        [
+            (
+                row["workload"],
+                row["dtype"],
+                row["implementation"],
+                "forward + backward" if row["backward"] else "forward",
+                f"{row['temporary'] / 1e6:,.0f}",
+            )
+            for row in results["cases"]
+        ],
+    )
+    for name, found in results["million_labels_adam_step"].items():
+        print(f"1,000,000 labels, a step with Adam, {name}: {found['total'] / 1e9:.2f} GB in all")
+    print(path.name)
+
+
+if __name__ == "__main__":
+    app.run(main)

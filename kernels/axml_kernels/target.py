@@ -1,0 +1,86 @@
+"""The device that programs are made for: found, or named by the caller.
+
+Knows nothing of kernels.  What is named here is part of the key of every `jax.jit` cache, so the
+same function traced for two devices is traced twice.
+"""
+
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+import jax
+
+# Of the cards that can be named: the compute capability.
+CARDS = {
+    "NVIDIA A100-SXM4-80GB": (8, 0),
+    "NVIDIA A10G": (8, 6),
+    "NVIDIA L4": (8, 9),
+    "NVIDIA GeForce RTX 4090": (8, 9),
+    "NVIDIA H100 80GB HBM3": (9, 0),
+    "NVIDIA H200": (9, 0),
+    "NVIDIA B200": (10, 0),
+}
+
+
+class Target(NamedTuple):
+    """A kind of device.
+
+    Attributes:
+      platform: "cpu", "gpu", "tpu": JAX's name.
+      card: `jax.Device.device_kind`.
+      capability: NVIDIA's compute capability; None where the device has none.
+      interpret: Whether Pallas kernels are interpreted, operation by operation, in XLA.
+    """
+
+    platform: str
+    card: str
+    capability: tuple[int, int] | None
+    interpret: bool = False
+
+
+_named = jax.make_user_context(None)
+
+
+def compiling_for(card: str) -> AbstractContextManager[None]:
+    """Makes programs for a GPU that is not here.
+
+    Within, implementations and tiles are chosen as on that card: to compile ahead of time for it,
+    or to see what a program would need there.
+
+    Args:
+      card: Its `jax.Device.device_kind`, one of `CARDS`.
+
+    Returns:
+      A context manager.
+
+    Raises:
+      ValueError: The card is not known.
+    """
+    if card not in CARDS:
+        raise ValueError(
+            f"card should be one of {', '.join(map(repr, CARDS))}, but it is {card!r}."
+        )
+    return _named(Target("gpu", card, CARDS[card]))
+
+
+def interpreted() -> AbstractContextManager[None]:
+    """Runs Pallas kernels on any device, interpreted: for tests, far too slow for work.
+
+    Returns:
+      A context manager.
+    """
+    return _named(Target("gpu", "interpreter", max(CARDS.values()), interpret=True))
+
+
+def current() -> Target:
+    """The named target, or JAX's default device."""
+    if _named.value is not None:
+        return _named.value
+    device = jax.devices()[0]
+    capability = getattr(device, "compute_capability", None)  # of an NVIDIA card like "9.0"
+    parts = str(capability).split(".")
+    known = len(parts) == 2 and all(part.isdigit() for part in parts)
+    return Target(
+        jax.default_backend(),
+        device.device_kind,
+        (int(parts[0]), int(parts[1])) if known else None,
+    )

@@ -1,0 +1,101 @@
+"""The tiles that shapes get: they cover, they fit the card, measured ones come first."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from axml_kernels import gpu_tiles
+from axml_kernels.gpu_tiles import AverageTile, GradientTile, Shape
+from axml_kernels.target import CARDS, Target
+from axml_kernels.workloads import WORKLOADS
+
+CARD_NAMES = sorted(CARDS)
+
+
+def shapes() -> list[Shape]:
+    return [
+        Shape(w.batch, w.tokens, w.width, w.num_labels, features, dtype)
+        for w in WORKLOADS.values()
+        for features in (w.layers[0], w.width)
+        for dtype in ("float32", "bfloat16")
+    ]
+
+
+def is_power_of_two(size: int) -> bool:
+    return size > 0 and size & (size - 1) == 0
+
+
+@pytest.mark.parametrize("card", CARD_NAMES)
+def test_tiles_fit_the_card_and_are_powers_of_two(
+    card: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_tiles, "table", dict)
+    target = Target("gpu", card, CARDS[card])
+    for shape in shapes():
+        average = gpu_tiles.average_tile(shape, target)
+        gradient = gpu_tiles.gradient_tile(shape, target)
+        limit = gpu_tiles.shared_memory(target)
+        assert average.shared_bytes(shape.width, shape.item) <= limit, (shape, average)
+        assert gradient.shared_bytes(shape.item) <= limit, (shape, gradient)
+        for tile in (average, gradient):
+            sizes = dataclasses.asdict(tile)
+            stages = sizes.pop("stages")
+            assert all(map(is_power_of_two, sizes.values())), tile
+            assert stages >= 1
+        # The matrix units' smallest operands, and whole words of bits.
+        assert min(average.labels, average.tokens, average.depth) >= 16
+        assert average.features >= 32
+
+
+def test_few_labels_are_spread_over_the_card() -> None:
+    target = Target("gpu", "NVIDIA H200", (9, 0))
+    few = gpu_tiles.average_tile(Shape(40, 500, 512, 103, 256, "bfloat16"), target)
+    many = gpu_tiles.average_tile(Shape(40, 500, 512, 3_956, 256, "bfloat16"), target)
+    assert few.labels < many.labels
+
+
+@pytest.mark.parametrize("most", [1, 128, 1_000, 4_096])
+@pytest.mark.parametrize("num_labels", [1, 127, 128, 129, 3_956, 1_000_000])
+def test_blocks_cover_the_labels_without_much_overlap(num_labels: int, most: int) -> None:
+    size = gpu_tiles.block_size(num_labels, most)
+    assert size <= max(most, gpu_tiles.LABEL_MULTIPLE)
+    count = -(-num_labels // size)
+    assert count == 1 or size % gpu_tiles.LABEL_MULTIPLE == 0
+    assert count * size - num_labels < max(gpu_tiles.LABEL_MULTIPLE * count, 1)
+
+
+def test_a_measured_tile_comes_first_the_nearest_label_count_of_several(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shape = Shape(40, 500, 512, 3_956, 256, "bfloat16")
+    small = AverageTile(64, 32, 64, 256, warps=4, stages=2)
+    large = AverageTile(32, 64, 64, 256, warps=8, stages=1)
+    gradient = GradientTile(64, 64, 32, warps=4, stages=2)
+
+    def row(kernel: str, num_labels: int, tile: AverageTile | GradientTile) -> dict:
+        about = {"kernel": kernel, "width": 512, "features": 256, "dtype": "bfloat16"}
+        return {**about, "num_labels": num_labels, "tile": dataclasses.asdict(tile)}
+
+    rows = [row("average", 1_000, small), row("average", 30_000, large)]
+    rows.append(row("gradient", 1_000, gradient))
+    monkeypatch.setattr(gpu_tiles, "table", lambda: {"NVIDIA H200": rows})
+    target = Target("gpu", "NVIDIA H200", (9, 0))
+    few = dataclasses.replace(shape, num_labels=103)
+    many = dataclasses.replace(shape, num_labels=100_000)
+    assert gpu_tiles.average_tile(few, target) == small
+    assert gpu_tiles.average_tile(many, target) == large
+    assert gpu_tiles.gradient_tile(many, target) == gradient
+    assert gpu_tiles.average_tile(dataclasses.replace(shape, dtype="float32"), target) != small
+    assert gpu_tiles.average_tile(shape, target._replace(card="NVIDIA L4")) not in (small, large)
+    tiny = dataclasses.replace(shape, num_labels=3)
+    assert gpu_tiles.average_tile(tiny, target) == dataclasses.replace(small, labels=16)
+
+
+def test_the_table_that_is_shipped_can_be_read() -> None:
+    for card, rows in gpu_tiles.table().items():
+        assert isinstance(card, str)
+        for row in rows:
+            kind = {"average": AverageTile, "gradient": GradientTile}[row["kernel"]]
+            assert kind(**row["tile"])

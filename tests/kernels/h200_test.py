@@ -1,0 +1,73 @@
+"""The Pallas kernels compile for an H200, fit its shared memory and stay within bounds.
+
+One subprocess compiles everything: the compiler's flags are read when JAX is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PLUGIN = Path(sys.prefix) / "cuda-plugin" / "jax_plugins"
+MEGABYTE = 1_000_000
+
+needs_plugin = pytest.mark.skipif(
+    not PLUGIN.is_dir(),
+    reason="XLA's CUDA compiler is not in the environment; make test puts it there on Linux x86-64",
+)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    out = tmp_path_factory.mktemp("h200")
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "benchmarks" / "h200_memory.py"),
+            "--implementations=pallas",
+            f"--out={out}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads((out / "h200_memory.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.skipif(
+    platform.system() != "Linux" or platform.machine() != "x86_64",
+    reason="the compiler's wheels are for Linux on x86-64",
+)
+def test_the_compiler_is_installed_where_it_can_be() -> None:
+    """So that nobody takes a skipped proof for a passed one."""
+    assert PLUGIN.is_dir()
+
+
+@needs_plugin
+def test_temporary_memory_does_not_grow_with_tokens_times_labels(compiled: dict[str, Any]) -> None:
+    cases = compiled["cases"]
+    assert len(cases) == 5 * 2 * 2
+    for case in cases:
+        shape = compiled["shapes"][case["workload"]]
+        states = shape["batch"] * shape["tokens"] * (shape["width"] + shape["layers"][0])
+        if case["workload"] == "wiki10-31k" and case["dtype"] == "bfloat16":
+            allowed = 256 * MEGABYTE if case["backward"] else 32 * MEGABYTE
+        elif case["backward"]:
+            allowed = 96 * MEGABYTE + 16 * states + 4 * shape["batch"] * shape["num_labels"]
+        else:
+            allowed = 16 * MEGABYTE + 8 * states
+        assert case["temporary"] <= allowed, case
+
+
+@needs_plugin
+def test_a_step_with_a_million_labels_takes_at_most_10_gigabytes(compiled: dict[str, Any]) -> None:
+    assert compiled["million_labels_adam_step"]["pallas"]["total"] <= 10_000 * MEGABYTE
