@@ -81,6 +81,11 @@ class GradientTile:
         return item * (self.labels + self.tokens) * self.depth * self.stages
 
 
+# True float32 keeps both operands of a product in registers: what does not spill on an H200.
+FULL_AVERAGE = AverageTile(64, 32, 16, 256, warps=8, stages=2)
+FULL_GRADIENT = GradientTile(128, 64, 16, warps=8, stages=2)
+
+
 @dataclasses.dataclass(frozen=True)
 class Shape:
     """What a tile is chosen by.
@@ -92,6 +97,7 @@ class Shape:
       num_labels: L.
       features: G, the width of what is averaged.
       dtype: Of hidden and queries, by name.
+      full: Whether float32 products are true float32, on the card's plain arithmetic units.
     """
 
     batch: int
@@ -100,6 +106,7 @@ class Shape:
     num_labels: int
     features: int
     dtype: str
+    full: bool = False
 
     @property
     def item(self) -> int:
@@ -111,9 +118,12 @@ def average_tile(shape: Shape, target: Target) -> AverageTile:
     """The tile of `averages` and `fused_scores`."""
     if (found := tuned("average", shape, target)) is not None:
         return fitted(AverageTile(**found), shape)
-    features = min(512, max(SMALLEST_FEATURES, power_of_two(shape.features)))
-    # Wide averages fill the registers: half as many labels then.
-    labels = 128 if features <= 256 and shape.item == 2 else 64
+    features = max(SMALLEST_FEATURES, power_of_two(shape.features))
+    if shape.full:
+        return spread(fitted(FULL_AVERAGE, shape), shape)
+    features = min(512, features)
+    # The averages, and float32 operands too, fill the registers: more labels would spill.
+    labels = 128 // (1 if features <= 256 else 2) // (1 if shape.item == 2 else 2)
     whole = power_of_two(shape.width)
     depth = 64 if shape.item == 2 else 32
     candidates = [
@@ -129,13 +139,15 @@ def average_tile(shape: Shape, target: Target) -> AverageTile:
         tile = fitted(candidate, shape)
         if tile.shared_bytes(shape.width, shape.item) <= limit:
             break
-    return dataclasses.replace(tile, labels=spread(tile.labels, shape))
+    return spread(tile, shape)
 
 
 def gradient_tile(shape: Shape, target: Target) -> GradientTile:
     """The tile of `score_gradients`."""
     if (found := tuned("gradient", shape, target)) is not None:
         return fitted(GradientTile(**found), shape)
+    if shape.full:
+        return fitted(FULL_GRADIENT, shape)
     depth = 64 if shape.item == 2 else 32
     stages = 3 if shared_memory(target) >= 150_000 else 2
     return fitted(GradientTile(128, 128, depth, warps=8, stages=stages), shape)
@@ -155,11 +167,12 @@ def fitted(tile: Any, shape: Shape) -> Any:
     return dataclasses.replace(tile, **{n: min(getattr(tile, n), covers[n]) for n in names})
 
 
-def spread(labels: int, shape: Shape) -> int:
+def spread(tile: AverageTile, shape: Shape) -> AverageTile:
     """Fewer labels a program where there would be too few programs to fill the card."""
+    labels = tile.labels
     while labels > SMALLEST_BLOCK and shape.batch * -(-shape.num_labels // labels) < PROGRAMS:
         labels //= 2
-    return labels
+    return dataclasses.replace(tile, labels=labels)
 
 
 def gradient_block(shape: Shape) -> int:
@@ -195,12 +208,15 @@ def shared_memory(target: Target) -> int:
 
 
 def tuned(kernel: str, shape: Shape, target: Target) -> dict[str, int] | None:
-    """The tile measured on this card for the same widths and dtype, at the nearest label count."""
+    """The tile measured on this card for the same widths and dtype, at the nearest label count.
+
+    True float32 is never tuned: who asks for it does not ask for speed.
+    """
     rows = [
         row
         for row in table().get(target.card, [])
-        if (row["kernel"], row["width"], row["features"], row["dtype"])
-        == (kernel, shape.width, shape.features, shape.dtype)
+        if (row["kernel"], row["width"], row["features"], row["dtype"], False)
+        == (kernel, shape.width, shape.features, shape.dtype, shape.full)
     ]
     if not rows:
         return None

@@ -120,9 +120,19 @@ def prepare(
     hidden = jnp.pad(hidden, ((0, 0), (0, -hidden.shape[1] % TOKEN_MULTIPLE), (0, 0)))
     batch, tokens, width = hidden.shape
     features = width if kernel is None else kernel.shape[1]
-    shape = Shape(batch, tokens, width, queries.shape[0], features, hidden.dtype.name)
+    full = hidden.dtype == jnp.float32 and is_full(precision)
+    shape = Shape(batch, tokens, width, queries.shape[0], features, hidden.dtype.name, full)
     plan = choose_plan(shape, precision, finish)
     return plan, Inputs(hidden, queries, lengths, kernel, layers)
+
+
+def is_full(precision: PrecisionLike) -> bool:
+    """Whether a precision asks for true float32 rather than tf32."""
+    if precision is None:
+        precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    given = precision if isinstance(precision, tuple) else (precision,)
+    names = {str(getattr(one, "name", one)).upper() for one in given}
+    return bool(names & {"HIGHEST", "FLOAT32", "F32_F32_F32"})
 
 
 def choose_plan(shape: Shape, precision: PrecisionLike, finish: Finish) -> Plan:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
+import jax
 import pytest
 
-from axml_kernels import gpu_tiles
+from axml_kernels import gpu_tiles, pallas_gpu
 from axml_kernels.gpu_tiles import AverageTile, GradientTile, Shape
 from axml_kernels.target import CARDS, Target
 from axml_kernels.workloads import WORKLOADS
@@ -16,10 +18,10 @@ CARD_NAMES = sorted(CARDS)
 
 def shapes() -> list[Shape]:
     return [
-        Shape(w.batch, w.tokens, w.width, w.num_labels, features, dtype)
+        Shape(w.batch, w.tokens, w.width, w.num_labels, features, dtype, full)
         for w in WORKLOADS.values()
         for features in (w.layers[0], w.width)
-        for dtype in ("float32", "bfloat16")
+        for dtype, full in (("float32", False), ("float32", True), ("bfloat16", False))
     ]
 
 
@@ -47,6 +49,30 @@ def test_tiles_fit_the_card_and_are_powers_of_two(
         # The matrix units' smallest operands, and whole words of bits.
         assert min(average.labels, average.tokens, average.depth) >= 16
         assert average.features >= 32
+
+
+@pytest.mark.parametrize(
+    ("precision", "full"),
+    [
+        (None, False),
+        ("default", False),
+        ("high", False),
+        ("highest", True),
+        ("float32", True),
+        (jax.lax.Precision.HIGHEST, True),
+        ((jax.lax.Precision.HIGHEST, jax.lax.Precision.HIGHEST), True),
+        (jax.lax.DotAlgorithmPreset.F32_F32_F32, True),
+        (jax.lax.DotAlgorithmPreset.TF32_TF32_F32, False),
+    ],
+)
+def test_true_float32_is_asked_for_by_precision(precision: Any, full: bool) -> None:
+    assert pallas_gpu.is_full(precision) is full
+
+
+def test_true_float32_is_asked_for_by_the_configuration_too() -> None:
+    with jax.default_matmul_precision("highest"):
+        assert pallas_gpu.is_full(None)
+        assert not pallas_gpu.is_full("default")
 
 
 def test_few_labels_are_spread_over_the_card() -> None:
