@@ -181,9 +181,14 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
+def without_paths(text: str) -> str:
+    """Leaves of every absolute path its last part: a result tells nothing of somebody's disk."""
+    return _PATH.sub(r"\1", text)
+
+
 def _command(arguments: Sequence[str]) -> str:
     script, *flags = arguments or ("",)
-    return " ".join([Path(script).name, *(_PATH.sub(r"\1", flag) for flag in flags)])
+    return " ".join([Path(script).name, *map(without_paths, flags)])
 
 
 def _plain(value: Any) -> Any:

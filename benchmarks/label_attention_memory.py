@@ -1,0 +1,187 @@
+"""The memory that one contender of the label attention benchmark really takes, in its own process.
+
+    python benchmarks/label_attention_memory.py '{"method": "chunked", "precision": "float32",
+        "ragged": false, "workloads": [[8, 500, 512, 3956, [256]]]}'
+
+A workload is its numbers (B, T, D, L, layers); each gives one line of JSON:
+
+- On a CPU: the process's largest resident set while the gradient is computed once, less its
+  resident set just before, when the inputs are there, everything is compiled and a small shape of
+  the same widths has run.  The mark is reset (Linux: "5" to clear_refs) and glibc is told to give
+  freed arrays back, so what earlier work has freed does not hide what this call takes.
+- On a GPU: the allocator's largest number of bytes in use, JAX's or PyTorch's own, less those in
+  use just before.  JAX's mark cannot be reset: `at_most` says that the call stayed below it.
+
+The gradients that are returned, `returned_bytes`, are part of the figure; the inputs are not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # it is run as a file
+
+# Both before JAX is imported, here and in the benchmark: contenders share the card.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import jax
+
+from axml_kernels.workloads import Workload
+from benchmarks import label_attention_rivals as rivals
+
+# Arrays above this many bytes come from the system and go back to it, whatever went before.
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1048576", "MALLOC_TRIM_THRESHOLD_": "1048576"}
+
+
+def peaks(
+    method: str,
+    precision: str,
+    workloads: Iterable[Workload],
+    ragged: bool,
+    timeout_s: float,
+    more_environment: dict[str, str] | None = None,
+) -> list[dict[str, Any]]:
+    """Measures in a fresh process.
+
+    Args:
+      method: Name of the contender.
+      precision: Name of its precision.
+      workloads: Shapes; on a GPU in growing order, for its mark only rises.
+      ragged: Whether documents are of different lengths.
+      timeout_s: Seconds after which the process is ended.
+      more_environment: Variables of its environment beside this process's.
+
+    Returns:
+      For each workload peak_bytes, returned_bytes and, on a GPU, at_most; or what became of it
+      (see `rivals.failure_of`).
+    """
+    workloads = list(workloads)
+    wish = {"method": method, "precision": precision, "ragged": ragged, "workloads": workloads}
+    environment = {**os.environ, **_MALLOC, **(more_environment or {})}
+    try:
+        done = subprocess.run(
+            [sys.executable, __file__, json.dumps(wish)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        output, reason = _text(error.stdout), {"skipped": "no time was left"}
+    else:
+        output, reason = done.stdout, _reason(done.returncode, done.stderr)
+    found = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    return [*found, *[reason] * (len(workloads) - len(found))]
+
+
+def _text(output: Any) -> str:
+    return output.decode() if isinstance(output, bytes) else output or ""
+
+
+def _reason(status: int, complaint: str) -> dict[str, str]:
+    if status == -9:
+        return {"out_of_memory": "the system ended the process (signal 9)"}
+    last = (complaint.strip().splitlines() or [""])[-1]
+    return rivals.failure_of(RuntimeError(f"the process ended with status {status}: {last}"))
+
+
+def measure(method: str, precision: str, workload: Workload, ragged: bool) -> dict[str, Any]:
+    """Runs a contender's gradient once in this process; see the head of this file."""
+    contender = rivals.contender(method, precision)
+    if method != "torch-compile":  # its first run, in `prepare`, has the shape itself
+        small = workload._replace(
+            batch=min(workload.batch, 2),
+            tokens=min(workload.tokens, 16),
+            num_labels=min(workload.num_labels, 64),
+        )
+        placed = contender.place(rivals.make_case(small, precision, ragged))
+        contender.prepare(placed)
+        contender.wait(contender.run("forward_backward", placed))
+    placed = contender.place(rivals.make_case(workload, precision, ragged))
+    contender.prepare(placed)
+    gc.collect()
+    gauge = _gauge(method)
+    gauge.begin()
+    result = contender.run("forward_backward", placed)
+    contender.wait(result)
+    found = gauge.end()
+    return {**found, "returned_bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(result))}
+
+
+class _Resident:
+    """Of this process, on Linux."""
+
+    def begin(self) -> None:
+        with contextlib.suppress(AttributeError, OSError):  # another C library than glibc
+            ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+        self._before = self._read("VmRSS")
+
+    def end(self) -> dict[str, Any]:
+        return {"peak_bytes": max(0, self._read("VmHWM") - self._before)}
+
+    def _read(self, field: str) -> int:
+        status = Path("/proc/self/status").read_text()
+        found = re.search(rf"^{field}:\s+(\d+) kB", status, re.MULTILINE)
+        if found is None:
+            raise rivals.UnavailableError(f"The system does not tell {field}.")
+        return 1024 * int(found.group(1))
+
+
+class _JaxDevice:
+    """Of JAX's allocator."""
+
+    def begin(self) -> None:
+        self._before = jax.devices()[0].memory_stats()
+
+    def end(self) -> dict[str, Any]:
+        peak = jax.devices()[0].memory_stats()["peak_bytes_in_use"]
+        return {
+            "peak_bytes": peak - self._before["bytes_in_use"],
+            "at_most": peak <= self._before["peak_bytes_in_use"],
+        }
+
+
+class _TorchDevice:
+    """Of PyTorch's allocator."""
+
+    def begin(self) -> None:
+        cuda = rivals.import_torch().cuda
+        cuda.reset_peak_memory_stats()
+        self._before = cuda.memory_allocated()
+
+    def end(self) -> dict[str, Any]:
+        peak = rivals.import_torch().cuda.max_memory_allocated()
+        return {"peak_bytes": peak - self._before, "at_most": False}
+
+
+def _gauge(method: str) -> _Resident | _JaxDevice | _TorchDevice:
+    if jax.default_backend() == "cpu":
+        return _Resident()
+    return _TorchDevice() if method.startswith("torch-") else _JaxDevice()
+
+
+def main(wish: dict[str, Any]) -> None:
+    for numbers in wish["workloads"]:
+        workload = Workload._make((*numbers[:4], tuple(numbers[4])))
+        try:
+            found = measure(wish["method"], wish["precision"], workload, wish["ragged"])
+        except Exception as error:  # it is what there is to report
+            found = rivals.failure_of(error)
+        print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,233 @@
+"""The benchmark of label attention runs and reports, refuses what is wrong, names what fails."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from axml_kernels.workloads import WORKLOADS, Workload
+from benchmarks import label_attention_measure as measure
+from benchmarks import label_attention_memory as memory
+from benchmarks import label_attention_plot as plot
+from benchmarks import label_attention_rivals as rivals
+
+TINY = WORKLOADS["two-layers"]
+NEEDS_TORCH = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None,
+    reason='needs PyTorch: pip install -e ".[bench]"',
+)
+TORCH = [pytest.param("torch-eager", marks=NEEDS_TORCH)]
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def benchmark(root: Path, user_environment: dict[str, str], tmp_path: Path) -> Run:
+    """Runs the benchmark on sizes that take no time; gives what it wrote, "printed" beside it."""
+
+    def run(*flags: str) -> dict[str, Any]:
+        some = ["--repeats=1", "--matrix=16", "--name=trial", f"--out={tmp_path / 'out'}"]
+        done = subprocess.run(
+            [sys.executable, root / "benchmarks" / "label_attention.py", *some, *flags],
+            env=user_environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        text = (tmp_path / "out" / "trial.json").read_text(encoding="utf-8")
+        return {**json.loads(text), "printed": done.stdout}
+
+    return run
+
+
+def test_small_run_reports(benchmark: Run, tmp_path: Path) -> None:
+    found = benchmark("--workloads=one-layer", "--contenders=chunked,pallas", "--sweep_labels=20")
+    case = found["cases"]["one-layer"]
+    chunked = case["contenders"]["chunked float32"]
+    assert chunked["repeats_bitwise"] is True
+    assert max(chunked["errors"].values()) < 1e-5
+    assert chunked["temporary_bytes"].keys() == {"forward", "forward_backward"}
+    assert chunked["peak"]["returned_bytes"] > 4 * 37 * 16  # at least the queries' gradient
+    for part in ("forward", "forward_backward"):
+        rate = found["matrix_rate"]["operations_per_s"]["float32"]["largest"]
+        floor = case["operations"][part] / rate
+        assert chunked[part]["share_of_floor"] == pytest.approx(floor / chunked[part]["median_s"])
+        assert len(chunked[part]["seconds"]) == 1
+    assert [point["num_labels"] for point in found["sweep"]["points"]] == [20]
+    assert {"chunked float32", "pallas float32"} == found["sweep"]["points"][0]["contenders"].keys()
+    assert found["skipped"] == []
+    assert found["command"].startswith("label_attention.py --repeats=1")
+    assert found["plot"] in ("trial.png", None)
+    assert (found["plot"] is not None) == (tmp_path / "out" / "trial.png").exists()
+    assert "one-layer" in found["printed"]
+
+
+@NEEDS_TORCH
+def test_ratios_to_pytorch(benchmark: Run) -> None:
+    found = benchmark(
+        "--workloads=one-layer", "--contenders=reference,torch-eager", "--sweep_labels=", "--ragged"
+    )
+    case = found["cases"]["one-layer"]["contenders"]
+    ours, theirs = case["reference float32"], case["torch-eager float32"]
+    for part in ("forward", "forward_backward"):
+        ratio = ours[part]["time_over"]["torch-eager float32"]
+        assert ratio == pytest.approx(ours[part]["median_s"] / theirs[part]["median_s"])
+    assert theirs["temporary_bytes"] is None
+    assert (found["sweep"], found["plot"], found["lengths"]) == (None, None, "ragged")
+
+
+def test_without_time_everything_is_skipped_by_name(benchmark: Run) -> None:
+    found = benchmark("--minutes=0", "--contenders=chunked", "--sweep_labels=8")
+    assert found["cases"] == {}
+    assert found["skipped"][:3] == ["eurlex-cpu: all", "pydocs-cpu: all", "eurlex-cpu: memory"]
+    assert "skipped for want of time: sweep: all" in found["printed"]
+
+
+@pytest.mark.parametrize("workload", ["two-layers", "wide-layer"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("method", ["chunked", "reference", "jax-naive", *TORCH])
+def test_contenders_agree(method: str, precision: str, workload: str) -> None:
+    case = rivals.make_case(WORKLOADS[workload], precision, ragged=True)
+    lengths = case.inputs.lengths.tolist()
+    assert {0, 1, WORKLOADS[workload].tokens} <= set(lengths)
+    checked, expected = rivals.checked_case(case)
+    contender = rivals.contender(method, precision)
+    placed = contender.place(checked)
+    contender.prepare(placed)
+    errors, repeats = rivals.errors_of(contender, placed, expected)
+    assert list(errors)[:3] == ["scores", "hidden", "queries"]
+    assert len(errors) == 5 + 2 * len(WORKLOADS[workload].layers)
+    assert rivals.too_wrong(errors, precision) == []
+    assert repeats
+
+
+@pytest.mark.parametrize("method", ["chunked", "jax-naive", *TORCH])
+def test_what_padding_holds_is_set_aside(method: str) -> None:
+    case = rivals.make_case(TINY, "float32", ragged=True)
+    hidden = case.inputs.hidden.copy()
+    padding = np.arange(TINY.tokens)[None, :] >= case.inputs.lengths[:, None]
+    hidden[padding] = 1e4
+    contender = rivals.contender(method, "float32")
+    results = []
+    for changed in (case, case._replace(inputs=case.inputs._replace(hidden=hidden))):
+        placed = contender.place(changed)
+        contender.prepare(placed)
+        results.append(contender.arrays(contender.run("forward_backward", placed)))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_gradients_of_the_crop_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rivals, "CHECKED_DOCUMENTS", 2)
+    monkeypatch.setattr(rivals, "CHECKED_LABELS", 7)
+    checked, expected = rivals.checked_case(rivals.make_case(TINY, "float32", ragged=True))
+    assert expected[0].shape == (2, 7)
+    assert expected[2].shape == (TINY.num_labels, TINY.width)
+    assert not expected[2][7:].any()
+    assert not checked.weights[2:].any()
+    contender = rivals.contender("chunked", "float32")
+    placed = contender.place(checked)
+    contender.prepare(placed)
+    assert rivals.too_wrong(rivals.errors_of(contender, placed, expected)[0], "float32") == []
+
+
+def test_what_is_wrong_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(hidden: Any, queries: Any, lengths: Any, head: Any, precision: str) -> Any:
+        return rivals.label_scores(hidden, queries, lengths * 0 + hidden.shape[1], head)
+
+    monkeypatch.setattr(rivals, "naive_jax", wrong)
+    about, ready = measure.get_ready(
+        measure.Entry("jax-naive", "float32"), TINY, False, measure.PASSES, 1e9
+    )
+    assert ready is None
+    assert "scores" in about["wrong"]
+    assert not measure.is_fine(about)
+
+
+def test_what_needs_too_much_memory_is_left_out() -> None:
+    workload = Workload(4, 128, 128, 64_000, (64,))
+    assert rivals.materialised_bytes(workload, "float32") == 16 * 64_000 * (128 + 128 + 64 + 128)
+    about, ready = measure.get_ready(
+        measure.Entry("reference", "float32"), workload, False, measure.PASSES, 1e8
+    )
+    assert ready is None
+    assert about["left_out"].startswith("it needs 0.5 GB or more, the bound is 0.1 GB")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (NotImplementedError("no kernel"), "not_implemented"),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying"), "out_of_memory"),
+        (MemoryError(), "out_of_memory"),
+        (rivals.UnavailableError("PyTorch is missing"), "unavailable"),
+        (ValueError("in /opt/some/folder/file.py:\n  no C++ compiler"), "failed"),
+    ],
+)
+def test_failures_are_told_apart(error: Exception, kind: str) -> None:
+    failure = rivals.failure_of(error)
+    assert list(failure) == [kind]
+    assert "/opt" not in failure[kind]
+    assert "\n" not in failure[kind]
+    assert failure[kind]
+
+
+def test_memory_exhausted_while_timing_ends_one_contender_alone() -> None:
+    class Exhausted:
+        def run(self, name: str, placed: Any) -> None:
+            raise MemoryError
+
+        wait = print
+
+    fine = measure.get_ready(
+        measure.Entry("chunked", "float32"), TINY, False, measure.PASSES[:1], 1e9
+    )[1]
+    assert fine is not None
+    bad = fine._replace(contender=Exhausted())  # type: ignore[arg-type]
+    entries = measure.Entry("chunked", "float32"), measure.Entry("reference", "float32")
+    times = measure.time_all(
+        dict(zip(entries, (fine, bad), strict=True)), measure.PASSES[:1], 2, measure.Clock(1)
+    )
+    assert len(times[entries[0]]["forward"]["seconds"]) == 2
+    assert times[entries[1]]["forward"] == {"out_of_memory": "MemoryError"}
+
+
+def test_operations_by_hand() -> None:
+    # 2 B L (T (D + F) + F F2 + F2), and four times that with the gradient.
+    forward = 2 * 3 * 45 * (9 * (16 + 8) + 8 * 6 + 6)
+    assert measure.operations(TINY) == {"forward": forward, "forward_backward": 4 * forward}
+
+
+def test_a_large_allocation_is_seen(user_environment: dict[str, str]) -> None:
+    # Weights of 4 x 64 x 4000 numbers and averages of 4 x 4000 x 32 exist at once: 6 MB.
+    workload = Workload(4, 64, 32, 4000, (8,))
+    (full,) = memory.peaks("reference", "float32", [workload], False, 300, user_environment)
+    assert full["peak_bytes"] > 6e6
+    (none,) = memory.peaks("pallas", "float32", [workload], False, 0.01, user_environment)
+    assert none == {"skipped": "no time was left"}
+
+
+def test_lines_of_the_plot_leave_out_what_did_not_run(tmp_path: Path) -> None:
+    ran = {"forward_backward": {"median_s": 0.002}, "peak": {"peak_bytes": 3_000_000}}
+    sweep = {
+        "workload": {"batch": 4, "tokens": 128, "width": 64, "layers": [8]},
+        "points": [
+            {"num_labels": 10, "contenders": {"a": ran, "b": {"failed": "why"}}},
+            {"num_labels": 20, "contenders": {"a": {**ran, "peak": {"skipped": "x"}}}},
+        ],
+    }
+    times, peaks = plot.lines(sweep)
+    assert times == {"a": [(10, 2.0), (20, 2.0)]}
+    assert peaks == {"a": [(10, 3.0)]}
+    assert not plot.draw({**sweep, "points": []}, "nothing", tmp_path / "x.png")
+    pytest.importorskip("matplotlib", reason='needs matplotlib: pip install -e ".[bench]"')
+    path = tmp_path / "new" / "trial.png"
+    assert plot.draw(sweep, "a device", path)
+    assert path.read_bytes().startswith(b"\x89PNG")
