@@ -292,8 +292,7 @@ def results_name() -> str:
     if _NAME.value is not None:
         return _NAME.value
     card = "cpu" if jax.default_backend() == "cpu" else jax.devices()[0].device_kind
-    slug = re.sub(r"[^a-z0-9]+", "_", card.lower().removeprefix("nvidia ")).strip("_")
-    return f"label_attention_{slug}"
+    return f"label_attention_{report.slug(card)}"
 
 
 def device_name() -> str:
