@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax.lax import PrecisionLike
 from jaxtyping import Array, Float, Int
 
-from axml_kernels import chunked, gpu_tiles, pallas_gpu, reference, target
+from axml_kernels import chunked, gpu_tiles, pallas_gpu, reference, target, tiling
 from axml_kernels.checks import checked_head, checked_inputs, checked_k, checked_label_ids
 from axml_kernels.head import Head
 
@@ -51,7 +51,7 @@ def label_attention(
       NotImplementedError: The implementation cannot run on this device or with this dtype.
     """
     hidden, queries, lengths = without_padding(*checked_inputs(hidden, queries, lengths))
-    chosen = implementation_named(implementation, hidden.dtype)
+    chosen = implementation_named(implementation, hidden, queries)
     return chosen.label_attention(hidden, queries, lengths, precision)
 
 
@@ -85,7 +85,7 @@ def label_scores(
       NotImplementedError: The implementation cannot run on this device or with this dtype.
     """
     hidden, queries, lengths = without_padding(*checked_inputs(hidden, queries, lengths))
-    chosen = implementation_named(implementation, hidden.dtype)
+    chosen = implementation_named(implementation, hidden, queries)
     head = checked_head(head, hidden.shape[2])
     return chosen.label_scores(hidden, queries, lengths, head, precision)
 
@@ -122,7 +122,7 @@ def label_top_k(
       NotImplementedError: The implementation cannot run on this device or with this dtype.
     """
     hidden, queries, lengths = without_padding(*checked_inputs(hidden, queries, lengths))
-    chosen = implementation_named(implementation, hidden.dtype)
+    chosen = implementation_named(implementation, hidden, queries)
     head, k = checked_head(head, hidden.shape[2]), checked_k(k, queries.shape[0])
     return chosen.label_top_k(hidden, queries, lengths, head, k, precision)
 
@@ -157,21 +157,16 @@ def label_attention_weights(
     label_ids = checked_label_ids(label_ids, hidden.shape[0])
 
     def one(hidden: Array, queries: Array, length: Array) -> Array:
-        return reference.attention_weights(hidden[None], queries, length[None], precision)[0]
+        return reference.attention_weights(hidden[None], queries, length[None], precision)[0].T
 
     return jax.vmap(one)(hidden, queries[label_ids], lengths)
 
 
-def implementation_named(name: str | None, dtype: jnp.dtype) -> ModuleType:
-    """The module that implements a name, or for None the one that the device runs best.
-
-    That is `pallas` on cards on which its tiles were measured.  Elsewhere it is `chunked`: on two
-    CPU cores it was faster than `reference` at every shape measured, the smallest too.
-    """
-    missing = pallas_gpu.unavailable(dtype)
+def implementation_named(name: str | None, hidden: Array, queries: Array) -> ModuleType:
+    """The module that implements a name, or for None the one that runs best here."""
+    missing = pallas_gpu.unavailable(hidden.dtype)
     if name is None:
-        measured = missing is None and gpu_tiles.measured_on(target.current())
-        name = "pallas" if measured else "chunked"
+        name = default(hidden, queries, missing is None)
     if name not in IMPLEMENTATIONS:
         near = get_close_matches(str(name), IMPLEMENTATIONS, n=1)
         raise ValueError(
@@ -184,6 +179,19 @@ def implementation_named(name: str | None, dtype: jnp.dtype) -> ModuleType:
             "or None to let axml_kernels choose."
         )
     return IMPLEMENTATIONS[name]
+
+
+def default(hidden: Array, queries: Array, has_pallas: bool) -> str:
+    """What the device runs best: `pallas` on cards on which its tiles were measured.
+
+    Elsewhere `chunked`, but on a CPU `reference` where that is small.
+    """
+    device = target.current()
+    if has_pallas and gpu_tiles.measured_on(device):
+        return "pallas"
+    batch, tokens, width = hidden.shape
+    small = tiling.is_small(batch, tokens, width, queries.shape[0])
+    return "reference" if small and device.platform == "cpu" else "chunked"
 
 
 def without_padding(hidden: Array, queries: Array, lengths: Array) -> tuple[Array, Array, Array]:

@@ -27,10 +27,10 @@ def product(equation: str, x: Array, y: Array, precision: PrecisionLike) -> Arra
 def attention_weights(
     hidden: Array, queries: Array, lengths: Array, precision: PrecisionLike = None
 ) -> Array:
-    """A of eq. (4), [B, L, T]: the softmax over real tokens of hidden[b,t] . queries[l]."""
-    scores = product("btd,ld->blt", hidden, queries, precision)
+    """A of eq. (4), [B, T, L]: the softmax over real tokens of hidden[b,t] . queries[l]."""
+    scores = each_row(hidden, queries.T, precision)
     real = jnp.arange(hidden.shape[1])[None, :] < lengths[:, None]
-    return jax.nn.softmax(scores, axis=-1, where=real[:, None, :])
+    return jax.nn.softmax(scores, axis=1, where=real[:, :, None])
 
 
 def label_attention(
@@ -38,7 +38,7 @@ def label_attention(
 ) -> Array:
     """m[b,l] = sum_t A[b,l,t] hidden[b,t] (eq. 4), [B, L, D]."""
     weights = attention_weights(hidden, queries, lengths, precision)
-    return product("blt,btd->bld", weights.astype(hidden.dtype), hidden, precision)
+    return product("btl,btd->bld", weights.astype(hidden.dtype), hidden, precision)
 
 
 def label_scores(
@@ -48,9 +48,15 @@ def label_scores(
     dtype, wide = hidden.dtype, sum_dtype(hidden.dtype)
     z = label_attention(hidden, queries, lengths, precision)
     for kernel, bias in zip(head.kernels, head.biases, strict=True):
-        z = product("bld,df->blf", z.astype(dtype), kernel.astype(dtype), precision)
+        z = each_row(z.astype(dtype), kernel.astype(dtype), precision)
         z = jax.nn.relu(z + bias.astype(wide)[None, None, :])
-    return product("blf,f->bl", z, head.output.astype(wide), precision) + head.output_bias
+    return each_row(z, head.output.astype(wide)[:, None], precision)[:, :, 0] + head.output_bias
+
+
+def each_row(x: Array, y: Array, precision: PrecisionLike) -> Array:
+    """x [B, N, D] times y [D, M] as one plain matrix product, forward and backward."""
+    rows = product("nd,dm->nm", x.reshape(-1, x.shape[2]), y, precision)
+    return rows.reshape(*x.shape[:2], -1)
 
 
 def label_top_k(

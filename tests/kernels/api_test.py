@@ -19,6 +19,7 @@ from axml_kernels import (
     label_scores,
     label_top_k,
     pallas_gpu,
+    reference,
     target,
 )
 from axml_kernels.target import Target
@@ -57,17 +58,30 @@ def test_pallas_says_why_it_cannot_run(inputs: Inputs, monkeypatch: pytest.Monke
 
 
 def test_pallas_is_the_default_only_on_cards_on_which_it_was_measured(
-    monkeypatch: pytest.MonkeyPatch,
+    inputs: Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = {"NVIDIA H200": [{"kernel": "average"}]}
     monkeypatch.setattr(gpu_tiles, "table", lambda: table)
+    low, exact = inputs.hidden.astype(jnp.bfloat16), np.asarray(inputs.hidden, np.float64)
+    queries = inputs.queries
     with compiling_for("NVIDIA H200"):
-        assert api.implementation_named(None, jnp.dtype("bfloat16")) is pallas_gpu
-        assert api.implementation_named(None, jnp.dtype("float64")) is chunked
-        assert api.implementation_named("chunked", jnp.dtype("bfloat16")) is chunked
+        assert api.implementation_named(None, low, queries) is pallas_gpu
+        assert api.implementation_named(None, exact, queries) is chunked  # type: ignore[arg-type]
+        assert api.implementation_named("chunked", low, queries) is chunked
     with compiling_for("NVIDIA L4"):
-        assert api.implementation_named(None, jnp.dtype("bfloat16")) is chunked
-        assert api.implementation_named("pallas", jnp.dtype("bfloat16")) is pallas_gpu
+        assert api.implementation_named(None, low, queries) is chunked
+        assert api.implementation_named("pallas", low, queries) is pallas_gpu
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="a rule for CPUs")
+def test_the_default_on_a_cpu_keeps_small_arrays_in_full_and_no_large_ones() -> None:
+    def chosen(batch: int, tokens: int, width: int, num_labels: int) -> object:
+        hidden = jnp.zeros((batch, tokens, width))
+        return api.implementation_named(None, hidden, jnp.zeros((num_labels, width)))
+
+    assert chosen(40, 256, 256, 90) is reference
+    assert chosen(40, 256, 256, 2_000) is chunked
+    assert chosen(1, 2, 256, 9_000) is chunked  # B x L x D
 
 
 def test_cards_are_named_as_jax_names_them() -> None:

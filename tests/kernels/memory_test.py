@@ -14,7 +14,7 @@ from axml_kernels.workloads import Workload, random_inputs
 
 @pytest.mark.parametrize("layers", [(32,), (32, 16)])
 def test_memory_does_not_grow_with_tokens_times_labels(layers: tuple[int, ...]) -> None:
-    workload = Workload(8, 64, 32, 8_192, layers)
+    workload = Workload(8, 64, 32, 65_536, layers)
     inputs = random_inputs(workload)
 
     def loss(hidden: Any, queries: Any, head: Any) -> Any:
@@ -25,7 +25,7 @@ def test_memory_does_not_grow_with_tokens_times_labels(layers: tuple[int, ...]) 
     analysis = compiled.memory_analysis()
     assert analysis is not None
     weights = 4 * workload.batch * workload.tokens * workload.num_labels
-    assert analysis.temp_size_in_bytes < weights / 2
+    assert analysis.temp_size_in_bytes < weights / 3
 
 
 @pytest.mark.parametrize("layers", [(40,), (40, 8)])
