@@ -36,16 +36,21 @@ def command(part: str, minutes: float, out: Sequence[str]) -> list[str]:
     return [sys.executable, str(scripts / script), f"--minutes={minutes:.2f}", *out]
 
 
-def main(_: Sequence[str]) -> None:
+def minutes() -> float:
+    """Time for all parts."""
+    return MINUTES.value
+
+
+def run_all(out: Sequence[str]) -> None:
+    """Runs the parts one after the other; exits with 1 if one failed, when all have run."""
     begin = time.monotonic()
     environment = {**os.environ, "AXML_TEST_PLATFORM": "gpu", "PYTHONUNBUFFERED": "1"}
     paths = [str(ROOT), str(ROOT / "kernels"), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    out = [f"--out={OUT.value}"] if OUT.value else []
     failed = []
     left_share = 1.0
     for part, share in SHARES.items():
-        left = 60 * MINUTES.value - (time.monotonic() - begin)
+        left = 60 * minutes() - (time.monotonic() - begin)
         seconds = left * share / left_share
         left_share -= share
         print(f"== {part}: at most {seconds / 60:.1f} minutes", flush=True)
@@ -63,8 +68,12 @@ def main(_: Sequence[str]) -> None:
         else:
             if done.returncode:
                 failed.append(part)
-    print(f"== {time.monotonic() - begin:.0f} s" + (f"; failed: {failed}" if failed else ""))
+    print(f"== {time.monotonic() - begin:.0f} s; failed: {', '.join(failed) or 'nothing'}")
     sys.exit(1 if failed else 0)
+
+
+def main(_: Sequence[str]) -> None:
+    run_all([f"--out={OUT.value}"] if OUT.value else [])
 
 
 if __name__ == "__main__":

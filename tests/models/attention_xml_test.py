@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ import pytest
 
 from axml_jax.losses import binary_cross_entropy
 from axml_jax.models import AttentionXML
+from axml_kernels import interpreted
 from tests.models import oracle
 
 V, E, L, H = 9, 3, 7, 2
@@ -55,8 +56,17 @@ def documents(token_ids: np.ndarray) -> list[list[int]]:
     return [token_ids[b, : LENGTHS[b]].tolist() for b in FULL]
 
 
+@pytest.fixture(params=["reference", "chunked", "pallas"])
+def attention(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An implementation by name; without a GPU the Pallas kernels are interpreted."""
+    if request.param == "pallas" and jax.default_backend() != "gpu":
+        with interpreted():
+            yield request.param
+    else:
+        yield request.param
+
+
 @pytest.mark.parametrize("fully_connected", [(5,), (5, 4)])
-@pytest.mark.parametrize("attention", ["reference", "chunked"])
 def test_logits_equal_numpy(
     token_ids: np.ndarray, fully_connected: tuple[int, ...], attention: str
 ) -> None:
@@ -83,9 +93,9 @@ def test_logits_in_float64_equal_numpy_to_the_last_digits(token_ids: np.ndarray)
 
 @pytest.mark.parametrize("fully_connected", [(5,), (5, 4)])
 def test_gradients_equal_finite_differences(
-    token_ids: np.ndarray, fully_connected: tuple[int, ...]
+    token_ids: np.ndarray, fully_connected: tuple[int, ...], attention: str
 ) -> None:
-    model = make(fully_connected=fully_connected)
+    model = make(fully_connected=fully_connected, attention=attention)
     params = random_variables(model)["params"]
     label_ids = np.array([[0, 3], [L, L], [6, L], [2, 5]], np.int32)
     targets = np.zeros((len(FULL), L + 1))

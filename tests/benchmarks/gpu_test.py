@@ -1,0 +1,58 @@
+"""The one command for a GPU: each part has its time, and a part that fails stops no other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import gpu
+
+
+@pytest.mark.parametrize("part", gpu.SHARES)
+def test_every_part_is_a_command_that_exists(part: str) -> None:
+    command = gpu.command(part, 1.5, ["--out=there"])
+    assert command[0] == sys.executable
+    if part == "tests":
+        assert command[1:4] == ["-m", "pytest", "-q"]
+    else:
+        assert Path(command[1]).is_file()
+        assert command[2:] == ["--minutes=1.50", "--out=there"]
+        source = Path(command[1]).read_text(encoding="utf-8")
+        assert '"minutes"' in source
+        assert '"out"' in source
+
+
+def test_shares_are_all_of_the_time() -> None:
+    assert sum(gpu.SHARES.values()) == pytest.approx(1)
+
+
+def test_what_fails_is_named_and_the_rest_still_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    scripts = {
+        "tests": "raise SystemExit(3)",
+        "tiles": "import time; time.sleep(60)",
+        "label_attention": f"open({str(tmp_path / 'written')!r}, 'w').close()",
+    }
+    monkeypatch.setattr(
+        gpu, "command", lambda part, minutes, out: [sys.executable, "-c", scripts[part]]
+    )
+    monkeypatch.setattr(gpu, "minutes", lambda: 0.1)
+    with pytest.raises(SystemExit) as end:
+        gpu.run_all([])
+    assert end.value.code == 1
+    assert (tmp_path / "written").exists()
+    assert "failed: tests, tiles (out of time)" in capsys.readouterr().out
+
+
+def test_help_needs_no_gpu(root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(root / "benchmarks" / "gpu.py"), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "--minutes" in done.stdout
