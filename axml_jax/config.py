@@ -268,9 +268,9 @@ def load_file(path: str | pathlib.Path) -> Config:
     path = pathlib.Path(path)
     if not path.is_file():
         siblings = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise InputError(
-            "no such configuration file." + _nearest(path.name, tuple(siblings)), file=path
-        )
+        ours = pathlib.Path("launch/configs") / f"{path.stem}.py"
+        hint = f" Did you mean {ours}?" if ours.is_file() else _nearest(path.name, tuple(siblings))
+        raise InputError("no such configuration file." + hint, file=path)
     spec = importlib.util.spec_from_file_location(f"axml_jax_config_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise InputError("a configuration is a Python file, NAME.py.", file=path)

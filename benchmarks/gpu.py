@@ -1,14 +1,20 @@
 """Everything that waits for a GPU, in one command of under nine minutes.
 
+    pip install -e ".[cuda,dev,bench]"
     python benchmarks/gpu.py
 
 The tests marked `gpu`; then the tuner, whose tiles the rest uses; then `label_attention.py` on the
 paper's shapes.  Each part gets its share of `--minutes`, and what it wrote stays when a later one
-fails.  Nothing is downloaded: the packages that are there are used.
+fails.  Nothing is downloaded; the least that must be there is jax for the card, flax, optax, numpy,
+scipy, absl-py and pytest (torch is the rival, matplotlib draws).
+
+To keep afterwards: kernels/axml_kernels/tuned_tiles.json, which makes the Pallas kernels the
+default on this card, and the new files in benchmarks/results.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -72,7 +78,26 @@ def run_all(out: Sequence[str]) -> None:
     sys.exit(1 if failed else 0)
 
 
+def what_is_missing() -> str | None:
+    """Why nothing here would be measured; None if all is there."""
+    if importlib.util.find_spec("pytest") is None:
+        return "pytest is not installed; install it with: pip install -e '.[cuda,dev,bench]'"
+    probe = "import jax; print(jax.default_backend())"
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=False
+    )
+    if done.stdout.strip() != "gpu":
+        return (
+            f"JAX sees no GPU (its backend is {done.stdout.strip() or 'none'!r}); with one in the "
+            "machine, install JAX for it: pip install -e '.[cuda]'"
+        )
+    return None
+
+
 def main(_: Sequence[str]) -> None:
+    missing = what_is_missing()
+    if missing is not None:
+        sys.exit(f"Nothing was run: {missing}.")
     run_all([f"--out={OUT.value}"] if OUT.value else [])
 
 

@@ -27,7 +27,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 # Read at once: at the end the benchmark itself would be most of it.
 _LOAD_BEFORE = round(os.getloadavg()[0], 2)
 
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy")
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "torch", "omikuji", "scikit-learn")
 # The end of an absolute path, or one in the home folder: told from a ratio (1/2) or a relative
 # path by what precedes it.
 _PATH = re.compile(r"(?<![\w.~/])~?/(?:[^\s,=:/]+/)*([^\s,=:/]*)")

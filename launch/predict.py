@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> None:
     texts = _input()
     # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax.model import load
-    from axml_jax.progress import progress
+    from axml_jax.progress import progress, say
 
     model = load(_RUN.value)
     if _TOP_K.value and _TOP_K.value > len(model.label_names):
@@ -69,6 +69,7 @@ def main(argv: Sequence[str]) -> None:
     to_standard_output = _OUTPUT.value == "-"
     partial = f"{_OUTPUT.value}.partial"
     place = sys.stdout.fileno() if to_standard_output else partial
+    line = 0
     with open(place, "w", encoding="utf-8", closefd=not to_standard_output) as output:
         for line, labels in enumerate(progress(answers, "predicting", total), 1):
             record = {"line": line, "labels": [label._asdict() for label in labels]}
@@ -76,6 +77,7 @@ def main(argv: Sequence[str]) -> None:
             output.write(json.dumps(record, ensure_ascii=to_standard_output) + "\n")
     if not to_standard_output:
         os.replace(partial, _OUTPUT.value)
+        say(f"{line:,} lines in {_OUTPUT.value}")
 
 
 if __name__ == "__main__":

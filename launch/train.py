@@ -36,6 +36,7 @@ def main(argv: Sequence[str]) -> None:
     # jax takes seconds to import; mistakes on the command line are told before that.
     import jax
 
+    from axml_jax.progress import say
     from axml_jax.train.loop import train
 
     devices = jax.local_devices()
@@ -48,6 +49,7 @@ def main(argv: Sequence[str]) -> None:
         max_minutes=_MAX_MINUTES.value,
         devices=devices[: _DEVICES.value],
     )
+    say(f"next: python launch/evaluate.py --run {_RUN.value}")
 
 
 if __name__ == "__main__":

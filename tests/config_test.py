@@ -205,12 +205,17 @@ def test_a_file_that_fails_is_told_with_its_name(tmp_path: Path, source: str, me
     assert caught.value.file == str(path)
 
 
-def test_a_missing_file_is_told_with_the_nearest(tmp_path: Path) -> None:
+def test_a_missing_file_is_told_with_the_nearest(
+    tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "reuters.py").write_text("")
     with pytest.raises(InputError, match=r"no such configuration file\. Did you mean reuters\.py"):
         config_lib.load_file(tmp_path / "router.py")
     with pytest.raises(InputError, match="no such configuration file"):
         config_lib.load_file(tmp_path / "nowhere" / "x.py")
+    monkeypatch.chdir(root)
+    with pytest.raises(InputError, match=r"file\. Did you mean launch/configs/reuters\.py\?"):
+        config_lib.load_file("reuters")
 
 
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "launch" / "configs"

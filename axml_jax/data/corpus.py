@@ -178,7 +178,7 @@ def _refuse_unequal(
     long = totals.index(max(totals))
     raise InputError(
         f"{paths[short].name} has {totals[short]} lines but {paths[long].name} has {totals[long]}; "
-        f"they are read line by line: the first file ends before line {totals[short] + 1}.",
+        f"they are read line by line: {paths[short].name} ends before line {totals[short] + 1}.",
         file=paths[short],
         line=totals[short] + 1,
     )

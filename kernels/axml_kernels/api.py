@@ -176,7 +176,7 @@ def implementation_named(name: str | None, hidden: Array, queries: Array) -> Mod
     if name == "pallas" and missing is not None:
         raise NotImplementedError(
             f"The Pallas kernels cannot run: {missing}. Name 'chunked', which runs anywhere, "
-            "or None to let axml_kernels choose."
+            "or leave the choice to axml_kernels."
         )
     return IMPLEMENTATIONS[name]
 

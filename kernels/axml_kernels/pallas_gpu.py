@@ -62,7 +62,7 @@ def unavailable(dtype: Any) -> str | None:
     """Why these kernels cannot run on the current target; None if they can."""
     found = target.current()
     if found.capability is None:
-        return f"they need an NVIDIA GPU, and the device is {found.card!r} ({found.platform})"
+        return f"they need an NVIDIA GPU, and the device is {found.card!r}"
     if found.capability < (8, 0):
         return f"they need compute capability 8.0 or later, and {found.card!r} has " + ".".join(
             map(str, found.capability)

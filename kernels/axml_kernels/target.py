@@ -41,10 +41,11 @@ _named = jax.make_user_context(None)
 
 
 def compiling_for(card: str) -> AbstractContextManager[None]:
-    """Makes programs for a GPU that is not here.
+    """Chooses implementations and tiles as on a GPU that is not here, to compile for it.
 
-    Within, implementations and tiles are chosen as on that card: to compile ahead of time for it,
-    or to see what a program would need there.
+    What is compiled for is said to JAX: by shapes that live on a device of
+    `jax.experimental.topologies`, as benchmarks/h200_memory.py does, or by
+    `jitted.trace(...).lower(lowering_platforms=("cuda",))`.
 
     Args:
       card: Its `jax.Device.device_kind`, one of `CARDS`.

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 
 from benchmarks import gpu
@@ -48,11 +49,14 @@ def test_what_fails_is_named_and_the_rest_still_runs(
     assert "failed: tests, tiles (out of time)" in capsys.readouterr().out
 
 
-def test_help_needs_no_gpu(root: Path) -> None:
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="there is a GPU")
+def test_without_a_gpu_nothing_is_run_or_written(root: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(root / "benchmarks" / "gpu.py"), "--help"],
+        [sys.executable, str(root / "benchmarks" / "gpu.py")],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "--minutes" in done.stdout
+    assert done.returncode == 1
+    assert "Nothing was run: JAX sees no GPU (its backend is 'cpu')" in done.stderr
+    assert "==" not in done.stdout

@@ -67,7 +67,7 @@ def test_unequal_lengths_are_counted_to_the_end(tmp_path: Path, texts: int, labe
     write(tmp_path / "l.txt", "a\n" * labels)
     short, long = ("l.txt", "t.txt") if labels < texts else ("t.txt", "l.txt")
     message = (
-        f"{short} has 3 lines but {long} has 5; they are read line by line: the first file ends "
+        f"{short} has 3 lines but {long} has 5; they are read line by line: {short} ends "
         "before line 4."
     )
     with pytest.raises(InputError) as caught:

@@ -45,7 +45,7 @@ def test_pallas_says_why_it_cannot_run(inputs: Inputs, monkeypatch: pytest.Monke
             label_top_k(*arguments, 3, implementation="pallas")
 
     if jax.default_backend() == "cpu":
-        refused("they need an NVIDIA GPU, and the device is 'cpu' .*Name 'chunked'")
+        refused("they need an NVIDIA GPU, and the device is 'cpu'. Name 'chunked'")
     old = Target("gpu", "NVIDIA T4", (7, 5))
     monkeypatch.setattr(target, "current", lambda: old)
     refused("they need compute capability 8.0 or later, and 'NVIDIA T4' has 7.5")
