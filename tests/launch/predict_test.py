@@ -36,7 +36,8 @@ def test_a_file_and_standard_input_give_the_same_lines(
         file.write(LINES)
     ask = ("predict", f"--run={tiny_run}", "--top_k=3")
     done = launch(*ask, "--input=texts.gz", "--output=predictions.jsonl")
-    assert (done.returncode, done.stdout, complaints(done.stderr)) == (0, b"", [])
+    told = [f"{len(TEXTS)} lines in predictions.jsonl"]
+    assert (done.returncode, done.stdout, complaints(done.stderr)) == (0, b"", told)
     written = (tmp_path / "predictions.jsonl").read_bytes()
 
     # Windows' line ends, a byte order mark and a locale that knows only ASCII change nothing.
