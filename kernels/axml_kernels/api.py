@@ -51,7 +51,7 @@ def label_attention(
       NotImplementedError: The implementation cannot run on this device or with this dtype.
     """
     hidden, queries, lengths = without_padding(*checked_inputs(hidden, queries, lengths))
-    chosen = implementation_named(implementation, hidden, queries)
+    chosen = implementation_named(implementation, hidden, queries, precision)
     return chosen.label_attention(hidden, queries, lengths, precision)
 
 
@@ -85,7 +85,7 @@ def label_scores(
       NotImplementedError: The implementation cannot run on this device or with this dtype.
     """
     hidden, queries, lengths = without_padding(*checked_inputs(hidden, queries, lengths))
-    chosen = implementation_named(implementation, hidden, queries)
+    chosen = implementation_named(implementation, hidden, queries, precision)
     head = checked_head(head, hidden.shape[2])
     return chosen.label_scores(hidden, queries, lengths, head, precision)
 
@@ -122,7 +122,7 @@ def label_top_k(
       NotImplementedError: The implementation cannot run on this device or with this dtype.
     """
     hidden, queries, lengths = without_padding(*checked_inputs(hidden, queries, lengths))
-    chosen = implementation_named(implementation, hidden, queries)
+    chosen = implementation_named(implementation, hidden, queries, precision)
     head, k = checked_head(head, hidden.shape[2]), checked_k(k, queries.shape[0])
     return chosen.label_top_k(hidden, queries, lengths, head, k, precision)
 
@@ -162,11 +162,14 @@ def label_attention_weights(
     return jax.vmap(one)(hidden, queries[label_ids], lengths)
 
 
-def implementation_named(name: str | None, hidden: Array, queries: Array) -> ModuleType:
+def implementation_named(
+    name: str | None, hidden: Array, queries: Array, precision: PrecisionLike = None
+) -> ModuleType:
     """The module that implements a name, or for None the one that runs best here."""
     missing = pallas_gpu.unavailable(hidden.dtype)
     if name is None:
-        name = default(hidden, queries, missing is None)
+        slow = hidden.dtype == jnp.float32 and pallas_gpu.is_full(precision)
+        name = default(hidden, queries, missing is None and not slow)
     if name not in IMPLEMENTATIONS:
         near = get_close_matches(str(name), IMPLEMENTATIONS, n=1)
         raise ValueError(
@@ -183,6 +186,8 @@ def implementation_named(name: str | None, hidden: Array, queries: Array) -> Mod
 
 def default(hidden: Array, queries: Array, has_pallas: bool) -> str:
     """What the device runs best: `pallas` on cards on which its tiles were measured.
+
+    They are measured in bfloat16 and tf32; true float32 goes to XLA.
 
     Elsewhere `chunked`, but on a CPU `reference` where that is small.
     """

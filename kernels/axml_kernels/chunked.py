@@ -7,12 +7,11 @@ and W1 comes first), backward recomputes each tile's weights from it.
 Callers pass hidden states whose padding is zero and lengths of at least 1 (api.py sees to both).
 """
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 from jax.lax import PrecisionLike
 
-from axml_kernels import tiling
+from axml_kernels import target, tiling
 from axml_kernels.blocks import from_blocks, label_blocks
 from axml_kernels.finish import arranged
 from axml_kernels.head import Head
@@ -67,9 +66,9 @@ def label_top_k(
 
 
 def choose_tile(hidden: Array, queries: Array) -> tiling.Tile:
-    """The tile for these shapes on JAX's default platform."""
+    """The tile for these shapes on the current target."""
     batch, tokens, _ = hidden.shape
-    return tiling.tile(batch, tokens, queries.shape[0], jax.default_backend())
+    return tiling.tile(batch, tokens, queries.shape[0], target.current().platform)
 
 
 def prepare(

@@ -24,7 +24,7 @@ SMALLEST_BLOCK = 16
 SMALLEST_FEATURES = 32
 # What XLA may hold of one block of labels besides the accumulators: some of the score gradients'
 # two tiles [B, T, C], some of the averages' [B, C, G].
-SCORE_BYTES = 64_000_000
+SCORE_BYTES = 56_000_000
 AVERAGE_BYTES = 32_000_000
 LABEL_MULTIPLE = 128
 

@@ -104,7 +104,7 @@ def label_top_k(
     def step(i: Array, best: Best) -> Best:
         first, new = block_place(i, block, num_labels)
         part = lax.dynamic_slice_in_dim(queries, first, block)
-        ids = first + jnp.arange(block, dtype=jnp.int32)
+        ids = first.astype(jnp.int32) + jnp.arange(block, dtype=jnp.int32)
         return merged(best, block_scores(plan, inputs, values, part), ids, new)
 
     start = no_best(hidden.shape[0], k, jnp.float32)
@@ -295,10 +295,10 @@ def attend_backward(plan: Plan, saved: Any, gradient: Array) -> tuple[Inputs]:
             precision,
             plan.interpret,
         )
-        if dtype == jnp.float32:
-            # drift and the kernel round differently: without this the sum over tokens, zero by
-            # definition, would be the largest error of the query gradients.
-            d_scores -= weights * d_scores.sum(axis=1, keepdims=True)
+        # drift and the kernel round differently: without this the sum over tokens, zero by
+        # definition, would be the largest error of the query gradients.
+        rest = d_scores.sum(axis=1, keepdims=True, dtype=jnp.float32)
+        d_scores = (d_scores - weights * rest).astype(dtype)
         d_some = product("btc,btd->cd", d_scores, hidden, precision).astype(queries.dtype)
         return (
             d_hidden + product("btc,cd->btd", d_scores, some.queries, precision),

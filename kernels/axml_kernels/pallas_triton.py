@@ -28,14 +28,19 @@ from axml_kernels.gpu_tiles import AverageTile, GradientTile
 
 
 class Columns:
-    """Blocks of `size` along an axis of `width`, the last one perhaps partly beyond its end."""
+    """Blocks of `size` along an axis of `width`, the last one perhaps partly beyond its end.
+
+    JAX refuses a slice past the end, masked or not, unless its start is known at run time only:
+    hence a zero that it does not see through.  Made outside of loops.
+    """
 
     def __init__(self, width: int, size: int) -> None:
         self.width, self.size, self.count = width, size, -(-width // size)
+        self.zero = pl.program_id(0) * 0
 
     def at(self, i: Any) -> tuple[Any, Array | None]:
         """The slice of block i, and which of its columns are real: None where all always are."""
-        first = i * self.size
+        first = i * self.size + self.zero
         real = None if self.width % self.size == 0 else first + iota(self.size) < self.width
         return pl.ds(first, self.size), real
 
@@ -77,7 +82,7 @@ def tile_product(
     zeros = jnp.zeros(shape, jnp.float32)
     if width.count == 1:
         return step(0, zeros)
-    return lax.fori_loop(0, width.count, step, zeros)
+    return lax.fori_loop(jnp.int32(0), jnp.int32(width.count), step, zeros)
 
 
 def stream_tokens(
@@ -132,9 +137,10 @@ def stream_tokens(
         return new_most, total, rounded_total, average
 
     zeros = jnp.zeros((tile.labels,), jnp.float32)
-    start = jnp.full_like(zeros, MASKED), zeros, zeros, jnp.zeros((tile.labels, tile.features))
-    count = lax.div(length + (tile.tokens - 1), tile.tokens)
-    most, total, rounded_total, average = lax.fori_loop(0, count, step, start)
+    averages = jnp.zeros((tile.labels, tile.features), jnp.float32)
+    start = jnp.full_like(zeros, MASKED), zeros, zeros, averages
+    count = lax.div(length + jnp.int32(tile.tokens - 1), jnp.int32(tile.tokens))
+    most, total, rounded_total, average = lax.fori_loop(jnp.int32(0), count, step, start)
     # Divided by the sum of the weights as rounded: an average, whatever rounding did to them.
     return average / rounded_total[:, None], most + jnp.log(total)
 
@@ -187,7 +193,7 @@ def fused_scores_kernel(
         score += (jnp.maximum(z, 0) * output[None, :]).sum(axis=1)
         if kept_refs:
             bits = (z > 0).astype(jnp.int32).reshape(tile.labels, -1, WORD)
-            bits = (bits << iota(WORD)[None, None, :]).sum(axis=2)
+            bits = (bits << iota(WORD)[None, None, :]).sum(axis=2, dtype=jnp.int32)
             part, real_word = words.at(i)
             store(kept_refs[1].at[labels, part], bits, both(real_label, real_word))
     store(scores_ref.at[labels], score, real_label)
@@ -216,6 +222,7 @@ def score_gradients_kernel(
     labels, real_label = Columns(queries_ref.shape[0], tile.labels).at(pl.program_id(1))
     real = first + iota(tile.tokens) < length
     shape = (tile.tokens, tile.labels)
+    depth, feature_depth = Columns(width, tile.depth), Columns(values_ref.shape[1], tile.depth)
 
     def rows_of(ref: Any, rows: Any, real: Array | None) -> Callable[[Any, Any], Array]:
         return lambda part, real_part: load(ref.at[rows, part], both(real, real_part))
@@ -225,11 +232,11 @@ def score_gradients_kernel(
         return tile_product(rows, columns, shape, depth, precision)
 
     def compute() -> tuple[Array, Array]:
-        scores = product(hidden_ref, queries_ref, Columns(width, tile.depth))
+        scores = product(hidden_ref, queries_ref, depth)
         log_sum = load(log_sum_ref.at[labels], real_label)
         scores = jnp.where(real[:, None], scores - log_sum[None, :], MASKED)
         weights = jnp.exp(scores)
-        d_weights = product(values_ref, e_ref, Columns(values_ref.shape[1], tile.depth))
+        d_weights = product(values_ref, e_ref, feature_depth)
         drift = load(drift_ref.at[labels], real_label)
         gradients = weights * (d_weights - drift[None, :])
         return weights.astype(weights_ref.dtype), gradients.astype(gradients_ref.dtype)

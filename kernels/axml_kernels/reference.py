@@ -7,7 +7,7 @@ Callers pass hidden states whose padding is zero and lengths of at least 1 (api.
 
 import jax
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 from jax.lax import PrecisionLike
 
 from axml_kernels.head import Head
@@ -24,32 +24,21 @@ def product(equation: str, x: Array, y: Array, precision: PrecisionLike) -> Arra
     return jnp.einsum(equation, x, y, precision=precision, preferred_element_type=wide)
 
 
-def unnormalised_weights(
-    hidden: Array, queries: Array, lengths: Array, precision: PrecisionLike
-) -> tuple[Array, Array]:
-    """exp(hidden[b,t] . queries[l]) of real tokens, scaled, [B, T, L]; their sum [B, L]."""
-    scores = each_row(hidden, queries.T, precision)
-    real = jnp.arange(hidden.shape[1])[None, :] < lengths[:, None]
-    scores = jnp.where(real[:, :, None], scores, -jnp.inf)
-    weights = jnp.exp(scores - lax.stop_gradient(scores.max(axis=1, keepdims=True)))
-    return weights, weights.sum(axis=1)
-
-
 def attention_weights(
     hidden: Array, queries: Array, lengths: Array, precision: PrecisionLike = None
 ) -> Array:
     """A of eq. (4), [B, T, L]: the softmax over real tokens of hidden[b,t] . queries[l]."""
-    weights, total = unnormalised_weights(hidden, queries, lengths, precision)
-    return weights / total[:, None, :]
+    scores = each_row(hidden, queries.T, precision)
+    real = jnp.arange(hidden.shape[1])[None, :] < lengths[:, None]
+    return jax.nn.softmax(scores, axis=1, where=real[:, :, None])
 
 
 def label_attention(
     hidden: Array, queries: Array, lengths: Array, precision: PrecisionLike = None
 ) -> Array:
-    """m[b,l] = sum_t A[b,l,t] hidden[b,t] (eq. 4), [B, L, D]: divided once, not token by token."""
-    weights, total = unnormalised_weights(hidden, queries, lengths, precision)
-    m = product("btl,btd->bld", weights.astype(hidden.dtype), hidden, precision)
-    return m / total[:, :, None]
+    """m[b,l] = sum_t A[b,l,t] hidden[b,t] (eq. 4), [B, L, D]."""
+    weights = attention_weights(hidden, queries, lengths, precision)
+    return product("btl,btd->bld", weights.astype(hidden.dtype), hidden, precision)
 
 
 def label_scores(

@@ -31,6 +31,9 @@ def merged(best: Best, scores: Array, ids: Array, counts: Array) -> Best:
     scores = jnp.where(counts[None, :], scores, -jnp.inf)
     # top_k puts the lower index first among equals, but takes -0.0 for less than 0.0.
     top, place = lax.top_k(jnp.where(scores == 0, 0.0, scores), k)
-    keys = jnp.concatenate([-best.logits, -top], axis=1)
-    keys, ids = lax.sort((keys, jnp.concatenate([best.ids, ids[place]], axis=1)), num_keys=2)
-    return Best(-keys[:, :k], ids[:, :k])
+    logits = jnp.concatenate([best.logits, top], axis=1)
+    ids = jnp.concatenate([best.ids, ids[place]], axis=1)
+    # What is not a number comes first, as in a descending sort: nothing hides it.
+    keys = jnp.where(jnp.isnan(logits), -jnp.inf, -logits)
+    _, ids, logits = lax.sort((keys, ids, logits), num_keys=2)
+    return Best(logits[:, :k], ids[:, :k])

@@ -73,15 +73,17 @@ def interpreted() -> AbstractContextManager[None]:
 
 
 def current() -> Target:
-    """The named target, or JAX's default device."""
+    """The named target, or JAX's default device (`jax.default_device`, else the first one)."""
     if _named.value is not None:
         return _named.value
-    device = jax.devices()[0]
+    device = jax.config.jax_default_device  # type: ignore[attr-defined]
+    if device is None or isinstance(device, str):
+        device = jax.local_devices(backend=device)[0]
     capability = getattr(device, "compute_capability", None)  # of an NVIDIA card like "9.0"
     parts = str(capability).split(".")
     known = len(parts) == 2 and all(part.isdigit() for part in parts)
     return Target(
-        jax.default_backend(),
+        device.platform,
         device.device_kind,
         (int(parts[0]), int(parts[1])) if known else None,
     )

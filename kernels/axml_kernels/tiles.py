@@ -129,8 +129,9 @@ def tile_backward(
     e, share = plan.finish.backward(layers, gradient, kept, average, precision)
     e = e.astype(dtype)
     d_weights = product("btg,bgc->btc", group.weighted, e, precision)
-    # Not average . d_average, its equal: from the same weights the score gradients sum to zero.
-    drift = (weights * d_weights).sum(axis=1)
+    # Not average . d_average, its equal: from the same weights, whose sum is one but for rounding,
+    # the score gradients sum to zero.
+    drift = (weights * d_weights).sum(axis=1) / weights.sum(axis=1)
     d_scores = (weights * (d_weights - drift[:, None, :])).astype(dtype)
     flat = d_scores.reshape(-1, d_scores.shape[2])
     d_queries += product("dr,rc->dc", group.columns, flat, precision)

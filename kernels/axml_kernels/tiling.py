@@ -16,8 +16,9 @@ CPU_SCORES = 1280 * CPU_LABELS
 # CPU: where neither the scores nor the averages have more numbers (8 MB in float32), `reference`
 # beats tiles: at B = 40, T = 256, L = 90 by 1.3 forward and 1.6 with gradient.
 CPU_SMALL = 2**21
-# Elsewhere: all documents at once, some 40 MB of scores, so that a tile's products fill the device.
-DEVICE_SCORES = 40 * 500 * 512
+# Elsewhere: all documents at once, some 20 MB of scores: a tile's products fill the device, and
+# memory stays within half a gigabyte at the paper's shapes (unmeasured: no times yet).
+DEVICE_SCORES = 40 * 500 * 256
 # Blocks are whole vectors: 16 float32 fill an AVX-512 register.
 LABEL_MULTIPLE = 16
 # What a multiplication costs with W1 last in multiples of one with W1 first, which makes fewer

@@ -6,9 +6,10 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import pytest
 
-from axml_kernels import gpu_tiles, pallas_gpu
+from axml_kernels import chunked, compiling_for, gpu_tiles, pallas_gpu, target, tiling
 from axml_kernels.gpu_tiles import AverageTile, GradientTile, Shape
 from axml_kernels.target import CARDS, Target
 from axml_kernels.workloads import WORKLOADS
@@ -73,6 +74,22 @@ def test_true_float32_is_asked_for_by_the_configuration_too() -> None:
     with jax.default_matmul_precision("highest"):
         assert pallas_gpu.is_full(None)
         assert not pallas_gpu.is_full("default")
+
+
+def test_chunked_takes_the_tile_of_the_card_that_is_named() -> None:
+    hidden, queries = jnp.zeros((40, 500, 8)), jnp.zeros((3_956, 8))
+    with compiling_for("NVIDIA H200"):
+        assert chunked.choose_tile(hidden, queries) == tiling.tile(40, 500, 3_956, "gpu")
+    assert chunked.choose_tile(hidden, queries) == tiling.tile(
+        40, 500, 3_956, jax.default_backend()
+    )
+
+
+def test_the_target_is_the_default_device() -> None:
+    second = jax.local_devices(backend="cpu")[-1]
+    for device in (second, "cpu"):
+        with jax.default_device(device):
+            assert target.current() == Target("cpu", second.device_kind, None)
 
 
 def test_few_labels_are_spread_over_the_card() -> None:
