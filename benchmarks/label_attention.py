@@ -79,7 +79,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "gpu": {
         "workloads": ["eurlex", "wiki10-31k", "amazoncat-13k", "wikilshtc", "rcv1"],
-        "dtypes": ["float32", "bfloat16"],
+        "dtypes": ["bfloat16", "float32"],
         "sweep": Workload(16, 128, 512, 0, (256,)),
         "sweep_dtype": "bfloat16",
         "sweep_labels": [1_000, 4_000, 16_000, 64_000, 250_000, 1_000_000],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,23 +31,43 @@ def test_shares_are_all_of_the_time() -> None:
     assert sum(gpu.SHARES.values()) == pytest.approx(1)
 
 
+@pytest.mark.parametrize("tests_pass", [True, False])
 def test_what_fails_is_named_and_the_rest_still_runs(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    tests_pass: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
+    written = tmp_path / "written"
     scripts = {
-        "tests": "raise SystemExit(3)",
+        "tests": "" if tests_pass else "raise SystemExit(3)",
         "tiles": "import time; time.sleep(60)",
-        "label_attention": f"open({str(tmp_path / 'written')!r}, 'w').close()",
+        "label_attention": f"open({str(written)!r}, 'w').close()",
     }
     monkeypatch.setattr(
         gpu, "command", lambda part, minutes, out: [sys.executable, "-c", scripts[part]]
     )
-    monkeypatch.setattr(gpu, "minutes", lambda: 0.1)
     with pytest.raises(SystemExit) as end:
-        gpu.run_all([])
+        gpu.run_all(0.1, [])
     assert end.value.code == 1
-    assert (tmp_path / "written").exists()
-    assert "failed: tests, tiles (out of time)" in capsys.readouterr().out
+    assert written.exists()
+    told = capsys.readouterr().out
+    if tests_pass:
+        assert "failed: tiles (out of time)" in told
+    else:
+        assert "failed: tests (exit status 3), tiles (not run: the tests did not pass)" in told
+
+
+def test_a_part_that_is_out_of_time_may_write_what_it_has(tmp_path: Path) -> None:
+    written = tmp_path / "written"
+    script = (
+        "import signal, sys, time\n"
+        f"def end(*_): open({str(written)!r}, 'w').close(); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "time.sleep(60)"
+    )
+    assert gpu.run([sys.executable, "-c", script], dict(os.environ), 1.5) == "out of time"
+    assert written.exists()
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="there is a GPU")

@@ -34,7 +34,7 @@ def benchmark(root: Path, user_environment: dict[str, str], tmp_path: Path) -> R
         some = ["--repeats=1", "--matrix=16", "--name=trial", f"--out={tmp_path / 'out'}"]
         done = subprocess.run(
             [sys.executable, root / "benchmarks" / "label_attention.py", *some, *flags],
-            env=user_environment,
+            env={**user_environment, "COLUMNS": "200"},  # tables are as wide as the terminal
             cwd=tmp_path,
             capture_output=True,
             text=True,

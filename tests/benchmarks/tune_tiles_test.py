@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import pytest
 
 import axml_kernels
-from axml_kernels import gpu_tiles, target
+from axml_kernels import gpu_tiles, pallas_gpu, target
 from axml_kernels.gpu_tiles import AverageTile, GradientTile, Shape
 from axml_kernels.workloads import WORKLOADS, Workload
 from benchmarks import tune_tiles
@@ -40,11 +40,13 @@ def test_the_fastest_tile_that_computes_the_same_is_taken(monkeypatch: pytest.Mo
     candidates = [tile(labels) for labels in (16, 64, 128, 256)]
     subject = tune_tiles.Subject("average", SHAPE, tile(32), candidates, run, (jnp.ones(3),))
     row = tune_tiles.tune(subject, 1, time.monotonic() + 60)
-    assert row is not None
+    assert isinstance(row, dict)
     assert row["tile"]["labels"] == 128
     assert row["ratio_to_rule"] == pytest.approx(1 / 3, abs=1e-3)
     assert row["candidates"] == {"timed": 3, "failed": 1, "wrong": 1}
-    assert tune_tiles.tune(subject, 1, time.monotonic() - 1) is None
+    assert tune_tiles.tune(subject, 1, time.monotonic() - 1) == "no time"
+    broken = subject._replace(chosen=tile(16), candidates=[])
+    assert tune_tiles.tune(broken, 1, time.monotonic() + 60) == "all 1 tiles failed"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
@@ -69,10 +71,19 @@ def test_both_kernels_of_a_shape_are_run(monkeypatch: pytest.MonkeyPatch) -> Non
         for subject in found:
             few = subject._replace(candidates=subject.candidates[:1])
             row = tune_tiles.tune(few, 1, time.monotonic() + 60)
-            assert row is not None
+            assert isinstance(row, dict)
             kind: Any = AverageTile if subject.kernel == "average" else GradientTile
             assert kind(**row["tile"]) in (subject.chosen, *few.candidates)
             assert row["candidates"]["wrong"] == row["candidates"]["failed"] == 0
+
+
+def test_pallas_is_compared_with_chunked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WORKLOADS, "tiny", Workload(4, 8, 16, 40, (32,)))
+    with axml_kernels.interpreted():
+        assert tune_tiles.largest_difference("tiny", "float32") < 1e-4
+        right = pallas_gpu.projected
+        monkeypatch.setattr(pallas_gpu, "projected", lambda *arguments: 1.1 * right(*arguments))
+        assert tune_tiles.largest_difference("tiny", "float32") > tune_tiles.TOLERANCES["float32"]
 
 
 def test_the_table_keeps_other_cards_and_other_shapes(tmp_path: Path) -> None:
