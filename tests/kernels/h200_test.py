@@ -52,6 +52,39 @@ def test_the_compiler_is_installed_where_it_can_be() -> None:
     assert PLUGIN.is_dir()
 
 
+ODD = """
+from benchmarks import h200_memory as bench  # sets the compiler's flags before JAX is imported
+from axml_kernels.workloads import WORKLOADS, Workload
+
+shapes = [(8, 17, (3,)), (100, 1, (33,)), (300, 257, (300,)), (600, 40, (600,)), (1000, 40, (8, 3))]
+with bench.card() as spec:
+    for width, num_labels, layers in shapes:
+        WORKLOADS["odd"] = Workload(3, 70, width, num_labels, layers)
+        for dtype in ("float32", "bfloat16", "float16"):
+            bench.compiled_head(bench.Case("odd", dtype, "pallas", True), spec)
+            print("compiled", width, dtype)
+"""
+
+
+@needs_plugin
+@pytest.mark.parametrize("precision", [None, "highest"])
+def test_shapes_that_no_block_divides_compile(
+    precision: str | None, user_environment: dict[str, str]
+) -> None:
+    # With "highest" float32 has tiles of its own.
+    environment = {**user_environment, "JAX_DEFAULT_MATMUL_PRECISION": precision or "default"}
+    done = subprocess.run(
+        [sys.executable, "-c", ODD],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.stdout.count("compiled") == 15, done.stdout + done.stderr
+
+
 @needs_plugin
 def test_temporary_memory_does_not_grow_with_tokens_times_labels(compiled: dict[str, Any]) -> None:
     cases = compiled["cases"]
