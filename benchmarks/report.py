@@ -70,19 +70,15 @@ def environment() -> dict[str, Any]:
       device (backend, kind and count of JAX's devices; None without JAX), cpu, cores (all, and
       those this process may use), load (mean number of busy processes in the minute before the
       benchmark began),
-      versions, commit and dirty (None without git), date (UTC), command (no absolute paths).
+      versions, commit and dirty when the benchmark began (None without git), date (UTC), command (no absolute paths).
     """
-    commit = _git("rev-parse", "HEAD")
-    # The results themselves are left out: one benchmark must not make the next one's tree dirty.
-    changes = _git("status", "--porcelain", "--", ".", ":!benchmarks/results")
     return {
         "device": _device(),
         "cpu": _cpu(),
         "cores": {"machine": os.cpu_count(), "usable": len(os.sched_getaffinity(0))},
         "load": _LOAD_BEFORE,
         "versions": _versions(),
-        "commit": commit,
-        "dirty": None if changes is None else bool(changes),
+        **_CODE,
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "command": _command(sys.argv),
     }
@@ -184,6 +180,19 @@ def _git(*arguments: str) -> str | None:
 def without_paths(text: str) -> str:
     """Leaves of every absolute path its last part: a result tells nothing of somebody's disk."""
     return _PATH.sub(r"\1", text)
+
+
+def _code() -> dict[str, Any]:
+    # The results themselves are left out: one benchmark must not make the next one's tree dirty.
+    changes = _git("status", "--porcelain", "--", ".", ":!benchmarks/results")
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": None if changes is None else bool(changes),
+    }
+
+
+# Read at once, too: the code that is measured is the one that was imported.
+_CODE = _code()
 
 
 def _command(arguments: Sequence[str]) -> str:
