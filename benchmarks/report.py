@@ -182,7 +182,8 @@ def without_paths(text: str) -> str:
     return _PATH.sub(r"\1", text)
 
 
-def _code() -> dict[str, Any]:
+def code() -> dict[str, Any]:
+    """The commit of the code, and whether files differ from it; None each without git."""
     # The results themselves are left out: one benchmark must not make the next one's tree dirty.
     changes = _git("status", "--porcelain", "--", ".", ":!benchmarks/results")
     return {
@@ -192,7 +193,7 @@ def _code() -> dict[str, Any]:
 
 
 # Read at once, too: the code that is measured is the one that was imported.
-_CODE = _code()
+_CODE = code()
 
 
 def _command(arguments: Sequence[str]) -> str:

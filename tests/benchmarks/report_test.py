@@ -53,9 +53,7 @@ def test_environment_describes_this_machine() -> None:
 
 @pytest.mark.usefixtures("no_git")
 def test_git_may_be_absent() -> None:
-    about = report.environment()
-    assert about["commit"] is None
-    assert about["dirty"] is None
+    assert report.code() == {"commit": None, "dirty": None}
 
 
 def test_jax_may_be_absent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,9 +71,15 @@ def test_a_package_may_be_absent(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_dirty_follows_the_tree(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"rev-parse": "abc", "status": ""}
     monkeypatch.setattr(report, "_git", lambda *arguments: answers[arguments[0]])
-    assert (report.environment()["commit"], report.environment()["dirty"]) == ("abc", False)
+    assert report.code() == {"commit": "abc", "dirty": False}
     answers["status"] = " M file.py"
-    assert report.environment()["dirty"] is True
+    assert report.code() == {"commit": "abc", "dirty": True}
+
+
+def test_results_name_the_code_as_it_was_at_the_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {key: report.environment()[key] for key in ("commit", "dirty")}
+    monkeypatch.setattr(report, "_git", lambda *arguments: "later")
+    assert {key: report.environment()[key] for key in ("commit", "dirty")} == before
 
 
 def test_command_holds_no_absolute_path(monkeypatch: pytest.MonkeyPatch) -> None:
