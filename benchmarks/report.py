@@ -70,7 +70,8 @@ def environment() -> dict[str, Any]:
       device (backend, kind and count of JAX's devices; None without JAX), cpu, cores (all, and
       those this process may use), load (mean number of busy processes in the minute before the
       benchmark began),
-      versions, commit and dirty when the benchmark began (None without git), date (UTC), command (no absolute paths).
+      versions, commit and dirty when the benchmark began (None without git), date (UTC), command
+      (no absolute paths).
     """
     return {
         "device": _device(),
