@@ -74,7 +74,7 @@ def test_wheel_holds_the_two_packages_and_nothing_else(wheel: Path, root: Path) 
         path.relative_to(top).as_posix()
         for top, package in ((root, "axml_jax"), (root / "kernels", "axml_kernels"))
         for path in (top / package).rglob("*")
-        if path.suffix in (".py", ".typed")
+        if path.suffix in (".py", ".typed", ".json")
     }
     assert packaged == expected
     assert any(name.endswith("LICENSE") for name in names - packaged)
