@@ -295,6 +295,10 @@ def attend_backward(plan: Plan, saved: Any, gradient: Array) -> tuple[Inputs]:
             precision,
             plan.interpret,
         )
+        if dtype == jnp.float32:
+            # The log-sum-exp is rounded: one relative error for all weights of a label, which no
+            # sum averages out.
+            weights /= weights.sum(axis=1, keepdims=True)
         # drift and the kernel round differently: without this the sum over tokens, zero by
         # definition, would be the largest error of the query gradients.
         rest = d_scores.sum(axis=1, keepdims=True, dtype=jnp.float32)
