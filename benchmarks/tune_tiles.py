@@ -92,13 +92,7 @@ def fitting(candidates: Iterable[Any], shape: Shape, device: target.Target) -> l
     """The candidates that fit the card's shared memory, made no larger than the shape."""
     limit = gpu_tiles.shared_memory(device)
     fitted = {gpu_tiles.fitted(candidate, shape): None for candidate in candidates}
-
-    def needed(tile: AverageTile | GradientTile) -> int:
-        if isinstance(tile, AverageTile):
-            return tile.shared_bytes(shape.width, shape.item)
-        return tile.shared_bytes(shape.item)
-
-    return [tile for tile in fitted if needed(tile) <= limit]
+    return [tile for tile in fitted if tile.shared_bytes(shape) <= limit]
 
 
 def subjects(name: str, dtype: str, device: target.Target) -> Iterator[Subject]:

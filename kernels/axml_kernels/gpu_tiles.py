@@ -49,13 +49,13 @@ class AverageTile:
     warps: int
     stages: int
 
-    def shared_bytes(self, width: int, item: int) -> int:
-        """What the program compiled for an H200 needs; `item` bytes a number."""
-        if self.depth >= width:
+    def shared_bytes(self, shape: "Shape") -> int:
+        """Shared memory that the program compiled for an H200 needs."""
+        if self.depth >= shape.width:
             streamed = self.tokens * (self.depth + self.features) * self.stages
-            return item * (self.labels * self.depth + streamed)
+            return shape.item * (self.labels * self.depth + streamed)
         streamed = (self.labels + self.tokens) * self.depth * self.stages
-        return item * (streamed + self.tokens * self.features)
+        return shape.item * (streamed + self.tokens * self.features)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,9 +76,9 @@ class GradientTile:
     warps: int
     stages: int
 
-    def shared_bytes(self, item: int) -> int:
-        """What the compiled program needs at most; `item` bytes a number."""
-        return item * (self.labels + self.tokens) * self.depth * self.stages
+    def shared_bytes(self, shape: "Shape") -> int:
+        """Shared memory that the compiled program needs at most."""
+        return shape.item * (self.labels + self.tokens) * self.depth * self.stages
 
 
 # True float32 keeps both operands of a product in registers: what does not spill on an H200.
@@ -137,7 +137,7 @@ def average_tile(shape: Shape, target: Target) -> AverageTile:
     limit = shared_memory(target)
     for candidate in candidates:
         tile = fitted(candidate, shape)
-        if tile.shared_bytes(shape.width, shape.item) <= limit:
+        if tile.shared_bytes(shape) <= limit:
             break
     return spread(tile, shape)
 
@@ -215,10 +215,10 @@ def tuned(kernel: str, shape: Shape, target: Target) -> dict[str, int] | None:
     rows = [
         row
         for row in table().get(target.card, [])
-        if (row["kernel"], row["width"], row["features"], row["dtype"], False)
-        == (kernel, shape.width, shape.features, shape.dtype, shape.full)
+        if (row["kernel"], row["width"], row["features"], row["dtype"])
+        == (kernel, shape.width, shape.features, shape.dtype)
     ]
-    if not rows:
+    if shape.full or not rows:
         return None
     nearest = min(rows, key=lambda row: abs(math.log(row["num_labels"] / shape.num_labels)))
     return dict(nearest["tile"])

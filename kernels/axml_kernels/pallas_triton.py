@@ -263,7 +263,7 @@ def averages(
     precision: PrecisionLike,
     interpret: bool,
 ) -> tuple[Array, Array]:
-    """sum_t A[b,l,t] values[b,t] as [B, L, G] in values' dtype, and the log-sum-exp [B, L]."""
+    """sum_t A[b,l,t] values[b,t] as [B, L, G] float32, and the log-sum-exp [B, L]."""
     batch, num_labels = hidden.shape[0], queries.shape[0]
     kernel = functools.partial(averages_kernel, tile=tile, precision=precision)
     return pl.pallas_call(

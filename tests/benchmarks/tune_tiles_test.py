@@ -59,8 +59,8 @@ def test_candidates_fit_the_card(dtype: str) -> None:
         gradients = tune_tiles.fitting(tune_tiles.gradient_candidates(shape), shape, H200)
         assert len(averages) > 5
         assert len(gradients) > 5
-        assert all(t.shared_bytes(shape.width, shape.item) <= limit for t in averages)
-        assert all(t.shared_bytes(shape.item) <= limit for t in gradients)
+        assert all(t.shared_bytes(shape) <= limit for t in averages)
+        assert all(t.shared_bytes(shape) <= limit for t in gradients)
 
 
 def test_both_kernels_of_a_shape_are_run(monkeypatch: pytest.MonkeyPatch) -> None:

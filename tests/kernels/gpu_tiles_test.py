@@ -40,8 +40,8 @@ def test_tiles_fit_the_card_and_are_powers_of_two(
         average = gpu_tiles.average_tile(shape, target)
         gradient = gpu_tiles.gradient_tile(shape, target)
         limit = gpu_tiles.shared_memory(target)
-        assert average.shared_bytes(shape.width, shape.item) <= limit, (shape, average)
-        assert gradient.shared_bytes(shape.item) <= limit, (shape, gradient)
+        assert average.shared_bytes(shape) <= limit, (shape, average)
+        assert gradient.shared_bytes(shape) <= limit, (shape, gradient)
         for tile in (average, gradient):
             sizes = dataclasses.asdict(tile)
             stages = sizes.pop("stages")
