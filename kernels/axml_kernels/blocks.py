@@ -1,8 +1,8 @@
 """What a tile of `chunked` is made of: axes cut into blocks, masked scores, weighted averages.
 
-Arrays of a tile keep the labels last ([B, T, C], [B, F, C]) and queries come as [D, C]: nearly
-every product then has its operands in the order in which a matrix routine reads them, and the
-softmax over tokens is a sum over rows, vectorised over labels.
+Arrays of a tile keep the labels last ([B, T, C], [B, F, C]): the softmax over tokens is then a sum
+over rows, vectorised over labels.  Queries keep their rows [C, D]: turned, forward takes a tenth
+longer.
 """
 
 import jax.numpy as jnp
@@ -34,8 +34,8 @@ def from_blocks(x: Array, whole: int, axis: int) -> Array:
 
 
 def label_blocks(queries: Array, block: int) -> Array:
-    """Queries [L, D] as blocks [N, D, C]."""
-    return into_blocks(queries.T, block, 1)
+    """Queries [L, D] as blocks [N, C, D]."""
+    return into_blocks(queries, block, 0)
 
 
 def padding_mask(hidden: Array, lengths: Array) -> Array:
@@ -46,7 +46,7 @@ def padding_mask(hidden: Array, lengths: Array) -> Array:
 
 def tile_scores(hidden: Array, queries: Array, mask: Array, precision: PrecisionLike) -> Array:
     """S of a tile, [B, T, C], padding masked."""
-    return product("btd,dc->btc", hidden, queries, precision) + mask[:, :, None]
+    return product("btd,cd->btc", hidden, queries, precision) + mask[:, :, None]
 
 
 def kept_as_is(x: Array) -> Array:

@@ -135,7 +135,7 @@ def tile_backward(
     d_scores = (weights * (d_weights - drift[:, None, :])).astype(dtype)
     flat = d_scores.reshape(-1, d_scores.shape[2])
     d_queries += product("dr,rc->dc", group.columns, flat, precision)
-    d_hidden += product("btc,dc->btd", d_scores, queries, precision)
+    d_hidden += product("btc,cd->btd", d_scores, queries, precision)
     d_values += product("btc,bgc->btg", narrow, e, precision)
     return (d_hidden, d_values, jax.tree.map(jnp.add, shares, share)), d_queries
 
@@ -183,7 +183,7 @@ def attend_backward(
     d_layers = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), layers)
     (d_blocks, d_kernel, d_layers), d_hidden = lax.scan(
         group_backward,
-        (jnp.zeros(blocks.shape, wide), d_kernel, d_layers),
+        (jnp.zeros((len(blocks), blocks.shape[2], blocks.shape[1]), wide), d_kernel, d_layers),
         (in_groups(plan, hidden, lengths, gradient), kept),
     )
     d_inputs = Inputs(
