@@ -111,6 +111,11 @@ class TrainConfig(_Section):
         choices=("none", "linear", "cosine"),
     )
     clip_norm: float = _field(0.0, "gradients are scaled to at most this global norm; 0 is off")
+    lazy_words: bool = _field(
+        True,
+        "Adam moves only the word vectors that a batch touches, like PyTorch's SparseAdam; false "
+        "moves all of them at every step, by what is left of earlier gradients",
+    )
     average_steps: int = _field(
         0, "use the running mean of the weights over about this many last steps; 0 is off"
     )

@@ -26,7 +26,7 @@ from axml_jax.train import initial
 from axml_jax.train.checkpoint import Checkpoints
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.plan import Plan, make_plan
-from axml_jax.train.state import TrainState, create
+from axml_jax.train.state import TrainState
 from axml_jax.train.step import make_train_step, split_rows
 from axml_jax.train.validation import SELECTION, Validator
 
@@ -112,6 +112,7 @@ class _Session:
         self.counters = Counters()
         self.writer: runs.MetricWriter | None = None
         self.validator: Validator | None = None
+        self.optimizer = make_optimizer(plan.config, plan.total_steps)
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(plan.config.seed))
         self.pending: list[jax.Array] = []  # losses that are still on the device
         self.interval_begin = time.monotonic()
@@ -130,8 +131,7 @@ class _Session:
         if not begun:
             self._write_names()
         params, constants = self._initial_values(label_states=not begun)
-        optimizer = make_optimizer(self.settings, plan.total_steps)
-        state = create(params, optimizer, averaged=self.settings.average_steps > 0)
+        state = self.optimizer.start(params)
         del params  # the state holds them; a second copy would stay for the whole run
         self.checkpoints.save_constants(constants)
         restored = self.checkpoints.restore_latest(state)
@@ -151,12 +151,7 @@ class _Session:
         # in_axes and out_axes None: the state is one replicated value, not a stack of copies.
         state, constants = replicate((state, constants), plan.devices)
         step = jax.pmap(
-            make_train_step(
-                plan.model,
-                optimizer,
-                steps_per_epoch=self.steps_per_epoch,
-                average_steps=self.settings.average_steps,
-            ),
+            make_train_step(plan.model, self.optimizer, steps_per_epoch=self.steps_per_epoch),
             axis_name=AXIS,
             in_axes=(None, None, 0, None),
             out_axes=(None, None),
@@ -307,13 +302,14 @@ class _Session:
     def _evaluate(self, state: TrainState, constants: Any, step: int, scheduled: bool) -> str:
         """Validates, keeps the weights if they are the best; returns why to end, or ""."""
         counters = self.counters
+        weights = self.optimizer.weights(state)
         if self.validator is None:
             # Nothing to select by: the newest weights are the ones to keep.
             counters.best_step = step
-            self.checkpoints.save_best(step, state.weights, {"step": step, "metrics": {}})
+            self.checkpoints.save_best(step, weights, {"step": step, "metrics": {}})
             return ""
         begin = time.monotonic()
-        values = self.validator.score({"params": state.weights, **constants})
+        values = self.validator.score({"params": weights, **constants})
         counters.evaluation_seconds = time.monotonic() - begin
         epoch = step / self.steps_per_epoch
         assert self.writer is not None
@@ -327,7 +323,7 @@ class _Session:
         say(f"epoch {epoch:.2f}  validation  {shown}{'  (best)' if better else ''}")
         if better:
             counters.best, counters.best_step, counters.since_best = values[SELECTION], step, 0
-            self.checkpoints.save_best(step, state.weights, {"step": step, "metrics": values})
+            self.checkpoints.save_best(step, weights, {"step": step, "metrics": values})
             return ""
         # A validation that only time brought about must not use up the patience.
         counters.since_best += scheduled

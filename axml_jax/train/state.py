@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import struct
 
 Params = Any
@@ -18,30 +17,14 @@ class TrainState(struct.PyTreeNode):
     Attributes:
       step: int32 [], steps done.
       params: The model's parameters.
-      opt_state: Of the optax optimizer.
-      average: The running mean of the parameters; () where none is kept.
+      opt_state: The optimizer's.
+      average: The running mean of the parameters, as the optimizer keeps it; () if it keeps none.
     """
 
     step: jax.Array
     params: Params
-    opt_state: optax.OptState
+    opt_state: Any
     average: Params
-
-    @property
-    def weights(self) -> Params:
-        """The parameters to evaluate and to keep: the mean where there is one."""
-        return self.params if self.average == () else self.average
-
-
-def create(params: Params, optimizer: optax.GradientTransformation, averaged: bool) -> TrainState:
-    """The state before the first step."""
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        params=params,
-        opt_state=optimizer.init(params),
-        # A copy, since the step donates both.
-        average=jax.tree.map(jnp.copy, params) if averaged else (),
-    )
 
 
 def running_mean(average: Params, params: Params, step: jax.Array, window: int) -> Params:

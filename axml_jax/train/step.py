@@ -10,23 +10,22 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from axml_jax import losses
 from axml_jax.data.batches import Batch
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.predict import AXIS
-from axml_jax.train.state import Params, TrainState, running_mean
+from axml_jax.train.optimizer import Optimizer
+from axml_jax.train.state import Params, TrainState
 
 __all__ = ["AXIS", "make_train_step", "split_rows"]
 
 
 def make_train_step(
     model: AttentionXML,
-    optimizer: optax.GradientTransformation,
+    optimizer: Optimizer,
     *,
     steps_per_epoch: int,
-    average_steps: int,
     axis_name: str = AXIS,
 ) -> Callable[[TrainState, Params, Batch, jax.Array], tuple[TrainState, jax.Array]]:
     """Builds step(state, constants, batch, dropout_key) -> (state, loss).
@@ -40,7 +39,6 @@ def make_train_step(
       model: The module to train.
       optimizer: From `make_optimizer`.
       steps_per_epoch: Tells the epoch from the step.
-      average_steps: Window of the running mean of weights; 0 keeps none.
       axis_name: The mapped axis.
 
     Returns:
@@ -55,23 +53,21 @@ def make_train_step(
         documents = jnp.sum(batch.weights)
         share = documents / jax.lax.psum(documents, axis_name)
 
+        reading = optimizer.read(model, state.params, jnp.asarray(batch.token_ids), axis_name)
+
         def loss_of(params: Params) -> jax.Array:
-            logits = model.apply(
-                {"params": params, **constants}, batch.token_ids, batch.lengths, document_keys=keys
+            logits = reading.model.apply(
+                {"params": params, **constants},
+                reading.token_ids,
+                batch.lengths,
+                document_keys=keys,
             )
             label_ids, weights = jnp.asarray(batch.label_ids), jnp.asarray(batch.weights)
             return share * losses.binary_cross_entropy(jnp.asarray(logits), label_ids, weights)
 
-        loss, gradient = jax.value_and_grad(loss_of)(state.params)
+        loss, gradient = jax.value_and_grad(loss_of)(reading.params)
         loss, gradient = jax.lax.psum((loss, gradient), axis_name)
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        average = state.average
-        if average_steps:
-            average = running_mean(average, params, state.step + 1, average_steps)
-        return TrainState(
-            step=state.step + 1, params=params, opt_state=opt_state, average=average
-        ), loss
+        return optimizer.update(state, reading, gradient), loss
 
     return step
 

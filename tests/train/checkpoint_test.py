@@ -8,19 +8,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
+from axml_jax.config import Config
 from axml_jax.errors import InputError
 from axml_jax.train.checkpoint import Checkpoints
-from axml_jax.train.state import TrainState, create
+from axml_jax.train.optimizer import make_optimizer
+from axml_jax.train.state import TrainState
 
 
 def make_state(step: int, averaged: bool = True) -> TrainState:
     random = np.random.default_rng(step)
-    params = {"a": jnp.asarray(random.normal(size=(3, 2)), jnp.float32), "b": {"c": jnp.float32(2)}}
-    state = create(params, optax.adam(0.1), averaged)
-    return state.replace(step=jnp.int32(step))
+    table = jnp.asarray(random.normal(size=(3, 2)), jnp.float32)
+    params = {"words": {"vectors": table}, "b": {"c": jnp.float32(2)}}
+    config = Config()
+    config.train.average_steps = 3 * averaged
+    return make_optimizer(config, 10).start(params).replace(step=jnp.int32(step))
 
 
 def assert_same(one: Any, other: Any) -> None:
@@ -138,7 +141,7 @@ def test_what_a_killed_save_left_is_no_checkpoint(tmp_path: Path) -> None:
 
 def test_weights_of_another_model_are_refused(checkpoints: Checkpoints) -> None:
     checkpoints.save_best(3, make_state(3).params, {})
-    wider = {"a": jnp.zeros((3, 7)), "b": {"c": jnp.float32(0)}}
+    wider = {"words": {"vectors": jnp.zeros((3, 7))}, "b": {"c": jnp.float32(0)}}
     with pytest.raises(InputError, match="of another model"):
         checkpoints.restore_best(wider)
 

@@ -12,7 +12,6 @@ from axml_jax.data.store import write_store
 from axml_jax.train.initial import initial_variables
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.plan import make_plan
-from axml_jax.train.state import create
 from axml_jax.train.step import AXIS, make_train_step, split_rows
 from axml_jax.train.validation import Validator
 
@@ -34,15 +33,15 @@ def test_one_batch_of_40_real_documents_is_learned_by_heart(tmp_path: Path) -> N
     plan = make_plan(config, store, jax.local_devices()[:1])
     assert plan.batches.steps_per_epoch == 1
     params = initial_variables(plan.model, jax.random.key(0), store, config, -3.0)["params"]
-    optimizer = make_optimizer(config.train, 1)
+    optimizer = make_optimizer(config, 1)
     step = jax.pmap(
-        make_train_step(plan.model, optimizer, steps_per_epoch=1, average_steps=0),
+        make_train_step(plan.model, optimizer, steps_per_epoch=1),
         axis_name=AXIS,
         in_axes=(None, None, 0, None),
         out_axes=None,
         devices=plan.devices,
     )
-    state = create(params, optimizer, averaged=False)
+    state = optimizer.start(params)
     (batch,) = plan.batches.from_step(0, 1)
     validator = Validator(config, store, plan.parts, plan.model, plan.devices)
     sizes = np.diff(store.splits["train"].label_offsets)

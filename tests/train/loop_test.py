@@ -21,7 +21,7 @@ from axml_jax.train.checkpoint import Checkpoints
 from axml_jax.train.loop import train
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.plan import make_plan
-from axml_jax.train.state import TrainState, create
+from axml_jax.train.state import TrainState
 
 Train = Callable[..., dict[str, Any]]
 
@@ -43,17 +43,17 @@ def validated(folder: Path) -> list[int]:
 def contents(folder: Path, config: Config, store: Store) -> dict[str, Any]:
     """All that a run has brought forth, bit for bit, but for timings."""
     plan = make_plan(config, store, jax.local_devices()[:1])
-    optimizer = make_optimizer(config.train, plan.total_steps)
+    optimizer = make_optimizer(config, plan.total_steps)
     tokens, lengths = jnp.ones((1, 1), jnp.int32), jnp.ones((1,), jnp.int32)
 
     def initial_state() -> TrainState:
         params = plan.model.init(jax.random.key(0), tokens, lengths)["params"]
-        return create(params, optimizer, config.train.average_steps > 0)
+        return optimizer.start(params)
 
     template = jax.eval_shape(initial_state)
     checkpoints = Checkpoints(folder, read_only=True)
     latest = checkpoints.restore_latest(template)
-    best = checkpoints.restore_best(template.weights)
+    best = checkpoints.restore_best(template.params)
     checkpoints.close()
     assert latest is not None
     counters = {name: value for name, value in latest[1].items() if "seconds" not in name}

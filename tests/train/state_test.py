@@ -1,13 +1,10 @@
-"""The state of training, and the running mean of weights."""
+"""The running mean of weights."""
 
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
-from axml_jax.train.state import create, running_mean
-
-PARAMS = {"a": jnp.array([1.0, 2.0]), "b": {"c": jnp.array(3.0)}}
+from axml_jax.train.state import running_mean
 
 
 def mean_of(values: list[float], window: int) -> list[float]:
@@ -35,16 +32,3 @@ def test_beyond_the_window_it_is_exponential() -> None:
 
 def test_a_window_of_one_is_the_newest_weights() -> None:
     assert mean_of([4.0, -2.0, 7.0], window=1) == pytest.approx([4.0, -2.0, 7.0], abs=1e-4)
-
-
-def test_weights_are_the_mean_where_there_is_one() -> None:
-    optimizer = optax.adam(0.1)
-    plain = create(PARAMS, optimizer, averaged=False)
-    assert plain.weights is plain.params
-    assert (int(plain.step), plain.average) == (0, ())
-
-    averaged = create(PARAMS, optimizer, averaged=True)
-    assert averaged.weights is averaged.average
-    np.testing.assert_array_equal(averaged.average["a"], PARAMS["a"])
-    # Not the same buffers: the step donates both.
-    assert averaged.average["a"] is not averaged.params["a"]

@@ -12,7 +12,8 @@ import pytest
 from axml_jax.data.batches import Batch
 from axml_jax.losses import dense_binary_cross_entropy
 from axml_jax.models.attention_xml import AttentionXML
-from axml_jax.train.state import TrainState, create
+from axml_jax.train.optimizer import Dense
+from axml_jax.train.state import TrainState
 from axml_jax.train.step import AXIS, make_train_step, split_rows
 
 B, T, L = 8, 6, 5
@@ -53,14 +54,12 @@ def run(
     devices: int, batches: Sequence[Batch], dropout: float = 0.5, average_steps: int = 2
 ) -> tuple[list[float], TrainState]:
     model = make_model(dropout)
-    optimizer = optax.adam(0.05)
+    optimizer = Dense(optax.adam(0.05), average_steps)
     tokens, lengths = jnp.ones((1, T), jnp.int32), jnp.ones((1,), jnp.int32)
     params = jax.jit(model.init)(jax.random.key(0), tokens, lengths)["params"]
-    state = create(params, optimizer, averaged=average_steps > 0)
+    state = optimizer.start(params)
     step = jax.pmap(
-        make_train_step(
-            model, optimizer, steps_per_epoch=STEPS_PER_EPOCH, average_steps=average_steps
-        ),
+        make_train_step(model, optimizer, steps_per_epoch=STEPS_PER_EPOCH),
         axis_name=AXIS,
         in_axes=(None, None, 0, None),
         out_axes=(None, None),
@@ -129,12 +128,13 @@ def test_a_documents_dropout_follows_its_place_in_the_epoch() -> None:
 
 def test_each_epoch_draws_its_own_masks() -> None:
     model = make_model(0.5)
-    step = make_train_step(model, optax.sgd(0.0), steps_per_epoch=2, average_steps=0)
+    optimizer = Dense(optax.sgd(0.0))
+    step = make_train_step(model, optimizer, steps_per_epoch=2)
     mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, None, 0, None), out_axes=None,
                       devices=jax.local_devices()[:1])  # fmt: skip
     tokens, lengths = jnp.ones((1, T), jnp.int32), jnp.ones((1,), jnp.int32)
     params = jax.jit(model.init)(jax.random.key(0), tokens, lengths)["params"]
-    state = create(params, optax.sgd(0.0), averaged=False)
+    state = optimizer.start(params)
     losses = []
     for _ in range(4):
         state, loss = mapped(state, {}, split_rows(BATCHES[0], 1), KEY)
