@@ -96,6 +96,18 @@ class ModelConfig(_Section):
         "implementation of the label attention; auto takes what the device runs best",
         choices=("auto", "reference", "chunked", "pallas"),
     )
+    recurrence: str = _field(
+        "auto",
+        "implementation of the BiLSTM; auto is scan, which runs on any device",
+        choices=("auto", "scan", "cudnn"),
+    )
+    precision: str = _field(
+        "tf32",
+        "arithmetic of activations: float32; float32 whose matrix products may round to tf32 "
+        "where the device has it (on a CPU there is no difference); or bfloat16. Weights and "
+        "their updates are float32 in each",
+        choices=("float32", "tf32", "bfloat16"),
+    )
 
 
 @dataclasses.dataclass

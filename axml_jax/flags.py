@@ -1,12 +1,14 @@
 """absl flags shared by the scripts in launch/: --config FILE and --config.FIELD=VALUE.
 
 Each field of the schema is a flag of its own, so that `--help` lists it with its
-default, and absl refuses an unknown one and names the nearest.
+default, and absl refuses an unknown one and names the nearest.  What concerns JAX as a whole
+goes into its environment variables, before anybody imports it.
 """
 
 from __future__ import annotations
 
 import os
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 
@@ -17,6 +19,19 @@ from axml_jax.errors import ConfigError, InputError
 from axml_jax.tables import printable
 
 _BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
+
+_COMPILED = flags.DEFINE_string(
+    "compilation_cache",
+    None,
+    "Folder in which compiled programs are kept, so that the next start need not compile them "
+    "again; 'off' keeps none.  By default $JAX_COMPILATION_CACHE_DIR, or axml_jax/compiled in the "
+    "user's cache folder; it may be deleted at any time.",
+)
+_DETERMINISTIC = flags.DEFINE_bool(
+    "deterministic",
+    False,
+    "On GPUs use only operations that give the same bits each time; slower.  On a CPU all do.",
+)
 
 
 def define_config(default: str | None = None) -> None:
@@ -64,8 +79,27 @@ def read_config() -> config_lib.Config:
     return config.validate()
 
 
+def _set_up_jax() -> None:
+    """Sets JAX's environment variables from the flags; what the user has set stays."""
+    if _COMPILED.value == "off":
+        os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+    elif _COMPILED.value:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.abspath(_COMPILED.value)
+    else:
+        caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(caches / "axml_jax" / "compiled"))
+    # Many small programs take as long as a large one.
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+    if _DETERMINISTIC.value:
+        chosen = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{chosen} --xla_gpu_exclude_nondeterministic_ops=true".strip()
+
+
 def run(main: Callable[[Sequence[str]], None]) -> None:
     """Runs a script's main; bad input ends it with one clear line instead of a traceback."""
+    for flag in (_COMPILED, _DETERMINISTIC):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[flag.name])
 
     def guarded(argv: Sequence[str]) -> None:
         if len(argv) > 1:
@@ -73,6 +107,7 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         if not flags.FLAGS["verbosity"].present:
             # At "info", the default, orbax tells of each step of each checkpoint.
             logging.set_verbosity(logging.WARNING)
+        _set_up_jax()
         try:
             main(argv)
             sys.stdout.flush()

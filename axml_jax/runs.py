@@ -230,16 +230,20 @@ class MetricWriter:
     def write(self, step: int, values: dict[str, Any], timings: dict[str, float]) -> None:
         """Writes a record of numbers and groups of numbers; `timings` go to their own file."""
         self._metrics.write(json.dumps({"step": step, **values}).encode() + b"\n")
-        self._timings.write(json.dumps({"step": step, **timings}) + "\n")
         # Whoever watches the files sees each record at once.
         self._metrics.flush()
-        self._timings.flush()
+        self.write_timings(step, timings)
         if self._events is not None:
             for name, value in {**values, **timings}.items():
                 group = value if isinstance(value, dict) else {"": value}
                 for inner, number in group.items():
                     tag = f"{name}/{inner}".rstrip("/").replace("@", "_at_")
                     self._events.add_scalar(tag, number, step)
+
+    def write_timings(self, step: int, timings: dict[str, float]) -> None:
+        """Writes a record of what does not repeat."""
+        self._timings.write(json.dumps({"step": step, **timings}) + "\n")
+        self._timings.flush()
 
     def flush(self) -> int:
         """Brings everything to the disk; returns the size of metrics.jsonl in bytes."""

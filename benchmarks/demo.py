@@ -10,6 +10,7 @@ those of the most frequent labels.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,9 @@ def main(argv: Sequence[str]) -> None:
         clone = Path(folder) / "axml_jax"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
         begin = time.perf_counter()
-        subprocess.run(["make", "demo"], cwd=clone, check=True)
+        # Nothing that an earlier run compiled helps.
+        environment = {**os.environ, "XDG_CACHE_HOME": str(Path(folder) / "cache")}
+        subprocess.run(["make", "demo"], cwd=clone, env=environment, check=True)
         seconds = time.perf_counter() - begin
         evaluation = json.loads((clone / "runs/pydocs/evaluation_test.json").read_text())
         trained = json.loads((clone / "runs/pydocs/result.json").read_text())

@@ -58,13 +58,14 @@ def root() -> Path:
 
 
 @pytest.fixture
-def user_environment() -> dict[str, str]:
+def user_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Environment variables for a test that starts a program, as a user's shell has them.
 
     Of the settings above only the platform is kept: the program sees one CPU device. It finds the
-    packages of this checkout, installed or not.
+    packages of this checkout, installed or not, and a cache folder of its own.
     """
     environment = dict(os.environ)
+    environment["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     environment["PYTHONPATH"] = os.pathsep.join((str(ROOT), str(ROOT / "kernels")))
     flags = [f for f in environment.pop("XLA_FLAGS").split() if not f.startswith(DEVICE_COUNT_FLAG)]
     if flags:

@@ -155,3 +155,37 @@ def test_help_lists_every_field_with_its_default(user_environment: dict[str, str
     assert "--config.model.hidden: LSTM units per direction" in shown
     assert "(paper's setting: 256)" in shown
     assert "--config.train.decay: <none|linear|cosine>" in shown
+
+
+SHOWN = (
+    "JAX_COMPILATION_CACHE_DIR",
+    "JAX_ENABLE_COMPILATION_CACHE",
+    "XLA_FLAGS",
+)
+SHOW = f"import os; print(*(os.environ.get(name, '-') for name in {SHOWN!r}), sep='|')"
+
+
+def shown(environment: dict[str, str], *arguments: str) -> list[str]:
+    clean = {name: value for name, value in environment.items() if name not in SHOWN}
+    done = run(SHOW, {**clean, "XDG_CACHE_HOME": "/caches"}, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().split("|")
+
+
+def test_compiled_programs_are_kept(user_environment: dict[str, str], tmp_path: Path) -> None:
+    assert shown(user_environment) == ["/caches/axml_jax/compiled", "-", "-"]
+    chosen = shown(user_environment, f"--compilation_cache={tmp_path}")
+    assert chosen == [str(tmp_path), "-", "-"]
+    assert shown(user_environment, "--compilation_cache=off") == ["-", "false", "-"]
+    # Who has told JAX need not tell the script.
+    done = run(SHOW, {**user_environment, "JAX_COMPILATION_CACHE_DIR": "/mine"})
+    assert done.stdout.startswith("/mine|")
+
+
+def test_deterministic_is_a_flag_of_xla(user_environment: dict[str, str]) -> None:
+    flag = shown(user_environment, "--deterministic")[2]
+    # XLA ends a program that is given a flag it does not know.
+    starts = run("import jax; jax.devices()", {**user_environment, "XLA_FLAGS": flag})
+    assert starts.returncode == 0, starts.stderr
+    unknown = run("import jax; jax.devices()", {**user_environment, "XLA_FLAGS": flag + "x"})
+    assert unknown.returncode != 0

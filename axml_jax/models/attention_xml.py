@@ -37,7 +37,8 @@ class AttentionXML(nn.Module):
       dropout: Rate between encoder and attention.
       embedding_dropout: Rate on the word vectors.
       attention: Implementation of eqs. (4) and (5), "reference", "chunked", "pallas"; None chooses.
-      precision: Precision of the attention's matrix products, as in `axml_kernels.label_scores`.
+      recurrence: Implementation of eqs. (2) and (3), "scan", "cudnn"; None chooses.
+      precision: Of all matrix products, as in `jax.lax.dot_general`.
       trainable_words: Whether word vectors are trained; else they lie in "constants", not "params".
       initial_output_bias: Initial output bias in log-odds.
       vectors_init: Initial word vectors [V, E].
@@ -53,6 +54,7 @@ class AttentionXML(nn.Module):
     dropout: float = 0.5
     embedding_dropout: float = 0.0
     attention: str | None = None
+    recurrence: str | None = None
     precision: lax.PrecisionLike = None
     trainable_words: bool = True
     initial_output_bias: float = 0.0
@@ -64,7 +66,7 @@ class AttentionXML(nn.Module):
         self.words = WordRepresentation(
             self.num_words, self.width, self.trainable_words, self.vectors_init, self.dtype
         )
-        self.encoder = BiLSTM(self.hidden)
+        self.encoder = BiLSTM(self.hidden, self.recurrence, self.precision)
         self.labels = LabelAttention(
             self.num_labels,
             2 * self.hidden,

@@ -31,7 +31,10 @@ def make_model(config: Config, num_words: int, num_labels: int, word_width: int)
         dropout=model.dropout,
         embedding_dropout=model.embedding_dropout,
         attention=None if model.attention == "auto" else model.attention,
+        recurrence=None if model.recurrence == "auto" else model.recurrence,
+        precision="highest" if model.precision == "float32" else None,
         trainable_words=model.train_words,
+        dtype=jnp.bfloat16 if model.precision == "bfloat16" else None,
     )
 
 

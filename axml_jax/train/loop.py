@@ -94,7 +94,7 @@ def train(
         if not continued:
             data["word_width"] = plan.model.width
             runs.describe_run(folder, config.to_dict(), data, plan.devices)
-        session = _Session(plan, folder, None if max_minutes is None else begin + 60 * max_minutes)
+        session = _Session(plan, folder, begin, max_minutes)
         try:
             return session.run()
         finally:
@@ -104,8 +104,11 @@ def train(
 class _Session:
     """One process's share of a run."""
 
-    def __init__(self, plan: Plan, folder: pathlib.Path, deadline: float | None) -> None:
-        self.plan, self.folder, self.deadline = plan, folder, deadline
+    def __init__(
+        self, plan: Plan, folder: pathlib.Path, begin: float, max_minutes: float | None
+    ) -> None:
+        self.plan, self.folder, self.begin = plan, folder, begin
+        self.deadline = None if max_minutes is None else begin + 60 * max_minutes
         self.settings = plan.config.train
         self.steps_per_epoch = plan.batches.steps_per_epoch
         self.checkpoints = Checkpoints(folder)
@@ -209,11 +212,14 @@ class _Session:
     ) -> tuple[int, str]:
         """Takes the steps that are left; returns how many were done in all, and why it ended."""
         total = self.plan.total_steps
+        first = step + 1
         self._begin_interval()
         for batch in self.plan.batches.from_step(step, total):
             rows = split_rows(batch, len(self.plan.devices))
             state, loss = step_fn(state, constants, rows, self.dropout_key)
             step += 1
+            if step == first:
+                self._tell_of_first_step(step, loss)
             self.pending.append(loss)
             if len(self.pending) >= _AHEAD:
                 self.pending[-_AHEAD].block_until_ready()
@@ -245,6 +251,14 @@ class _Session:
                 )
                 raise SystemExit(130 if stop.name == "SIGINT" else 143)
         raise AssertionError("the last step ends training")
+
+    def _tell_of_first_step(self, step: int, loss: jax.Array) -> None:
+        """Says how long the start took, most of it compilation where nothing was kept."""
+        loss.block_until_ready()
+        seconds = time.monotonic() - self.begin
+        say(f"first step done {seconds:.1f} s after the start")
+        assert self.writer is not None
+        self.writer.write_timings(step, {"seconds_to_first_step": seconds})
 
     def _settle(self, step: int) -> None:
         """Brings the losses of finished steps to the host, in order."""

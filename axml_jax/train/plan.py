@@ -138,5 +138,8 @@ def make_plan(config: Config, store: Store, devices: list[Any]) -> Plan:
             model.init, jax.random.key(0), jnp.ones((1, 1), jnp.int32), jnp.ones((1,), jnp.int32)
         )
     except NotImplementedError as error:
-        raise ConfigError(f"config.model.attention is {config.model.attention}: {error}") from error
+        raise ConfigError(
+            f"config.model.attention={config.model.attention}, config.model.recurrence="
+            f"{config.model.recurrence}: {error}"
+        ) from error
     return Plan(config, store, devices, parts, buckets, batches, model)

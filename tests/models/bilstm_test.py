@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from axml_jax.models.bilstm import BiLSTM, BiLSTMParameters, bilstm
+from axml_jax.models.bilstm import BiLSTM, bilstm
+from axml_jax.models.bilstm_parameters import BiLSTMParameters
 from tests.models import oracle
 
 B, T, E, H = 5, 7, 3, 4
