@@ -11,6 +11,9 @@ def binary_cross_entropy(
     logits: Float[Array, "B L"],
     label_ids: Int[Array, "B P"],
     weights: Float[Array, " B"] | None = None,
+    *,
+    first_label: Int[Array, ""] | int = 0,
+    num_labels: int | None = None,
 ) -> Float[Array, ""]:
     """Mean cross entropy from lists of true labels, without a dense target.
 
@@ -22,17 +25,25 @@ def binary_cross_entropy(
       label_ids: [B, P] int32, the true labels of each document, distinct; lists are padded with L.
         An id outside [0, L) stands for no label: so do labels that the model has no output for.
       weights: [B], 1 for a real document and 0 for one that only fills the batch; None is all ones.
+      first_label: Where the logits are those of a part of the labels, the id of the part's first.
+      num_labels: L, where it is not the width of `logits`; logits of ids from L on do not count.
 
     Returns:
-      A scalar in nats: the mean over the real documents and all labels; 0 if none is real.
+      A scalar in nats: the mean over the real documents and all labels; 0 if none is real.  Of a
+      part of the labels, its share of that mean.
     """
     dtype = jnp.promote_types(logits.dtype, jnp.float32)
     logits = logits.astype(dtype)
-    num_labels = logits.shape[1]
-    known = (label_ids >= 0) & (label_ids < num_labels)
-    at_true = jnp.take_along_axis(logits, jnp.where(known, label_ids, 0), axis=1, mode="clip")
-    per_document = jax.nn.softplus(logits).sum(axis=1) - jnp.where(known, at_true, 0).sum(axis=1)
-    return _mean(per_document, weights, num_labels)
+    width = logits.shape[1]
+    places = label_ids - first_label
+    known = (places >= 0) & (places < width)
+    costs = jax.nn.softplus(logits)
+    if num_labels is not None:
+        known &= label_ids < num_labels
+        costs = jnp.where(first_label + jnp.arange(width)[None, :] < num_labels, costs, 0)
+    at_true = jnp.take_along_axis(logits, jnp.where(known, places, 0), axis=1, mode="clip")
+    per_document = costs.sum(axis=1) - jnp.where(known, at_true, 0).sum(axis=1)
+    return _mean(per_document, weights, width if num_labels is None else num_labels)
 
 
 def dense_binary_cross_entropy(

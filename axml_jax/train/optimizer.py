@@ -6,6 +6,7 @@ parameter, `LazyWords` only those rows of the word table that a batch touches.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -16,6 +17,8 @@ from axml_jax.config import Config, TrainConfig
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.train import word_rows
 from axml_jax.train.state import Params, TrainState, running_mean
+
+Axes = str | tuple[str, ...]
 
 
 class Reading(NamedTuple):
@@ -41,9 +44,9 @@ class Optimizer(Protocol):
         """The state before the first step."""
 
     def read(
-        self, model: AttentionXML, params: Params, token_ids: jax.Array, axis_name: str
+        self, model: AttentionXML, params: Params, token_ids: jax.Array, axes: Axes
     ) -> Reading:
-        """What a step runs on a device's share of a batch, given over the mapped axis."""
+        """What a step runs on a device's share of a batch that is split over the mapped axes."""
 
     def update(self, state: TrainState, reading: Reading, gradient: Params) -> TrainState:
         """The state after the step; the gradient is by `reading.params`, the whole batch's."""
@@ -76,9 +79,9 @@ class Dense:
         )
 
     def read(
-        self, model: AttentionXML, params: Params, token_ids: jax.Array, axis_name: str
+        self, model: AttentionXML, params: Params, token_ids: jax.Array, axes: Axes
     ) -> Reading:
-        del axis_name
+        del axes
         return Reading(model, params, token_ids, None)
 
     def update(self, state: TrainState, reading: Reading, gradient: Params) -> TrainState:
@@ -123,10 +126,10 @@ class LazyWords:
         return _with_words(state, table, word_rows.no_moments(table), means)
 
     def read(
-        self, model: AttentionXML, params: Params, token_ids: jax.Array, axis_name: str
+        self, model: AttentionXML, params: Params, token_ids: jax.Array, axes: Axes
     ) -> Reading:
         rest, table = word_rows.split(params)
-        words, places = word_rows.touched(token_ids, model.num_words, axis_name)
+        words, places = word_rows.touched(token_ids, model.num_words, axes)
         rows = word_rows.gather(table, words)
         return Reading(
             model.clone(num_words=len(words)), word_rows.joined(rest, rows), places, words
@@ -199,12 +202,38 @@ def learning_rate(config: TrainConfig, total_steps: int) -> optax.Schedule:
     return optax.join_schedules([rise, after], [config.warmup_steps])
 
 
-def make_optimizer(config: Config, total_steps: int) -> Optimizer:
+def tree_norm(tree: Any) -> jax.Array:
+    """The Euclidean norm of all arrays together."""
+    return jnp.sqrt(jnp.stack([jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)]).sum())
+
+
+def clip_by_norm(most: float, norm: Callable[[Params], jax.Array]) -> optax.GradientTransformation:
+    """Scales gradients to at most this norm, as `optax.clip_by_global_norm` does.
+
+    Args:
+      most: The norm.
+      norm: The norm of a gradient of which a device may have only a part.
+    """
+
+    def update(gradient: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        del params
+        scale = most / jnp.maximum(norm(gradient), most)
+        return jax.tree.map(lambda g: g * scale.astype(g.dtype), gradient), state
+
+    return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def make_optimizer(
+    config: Config,
+    total_steps: int,
+    norm: Callable[[Params], jax.Array] = tree_norm,
+) -> Optimizer:
     """Adam with the configuration's schedule, clipped by global norm where asked for.
 
     Args:
       config: Its sections `train` and, for the word table, `model` are read.
       total_steps: Planned steps.
+      norm: The norm of a gradient of which a device may have only a part.
 
     Returns:
       `LazyWords` where there is a word table to train, unless the configuration says otherwise.
@@ -214,7 +243,7 @@ def make_optimizer(config: Config, total_steps: int) -> Optimizer:
     adam = optax.adam(rate)
     clip = optax.identity()
     if settings.clip_norm > 0:
-        clip = optax.clip_by_global_norm(settings.clip_norm)
+        clip = clip_by_norm(settings.clip_norm, norm)
     if config.model.train_words and settings.lazy_words:
         return LazyWords(clip, adam, rate, settings.average_steps)
     return Dense(optax.chain(clip, adam), settings.average_steps)

@@ -46,21 +46,21 @@ class RowMeans(struct.PyTreeNode):
 
 
 def touched(
-    token_ids: Int[Array, "B T"], num_words: int, axis_name: str
+    token_ids: Int[Array, "B T"], num_words: int, axes: str | tuple[str, ...]
 ) -> tuple[Int[Array, " U"], Int[Array, "B T"]]:
     """The distinct words of all devices' token ids, the same on each device.
 
     Args:
       token_ids: [B, T] int32, one device's share.
       num_words: V.
-      axis_name: The mapped axis over which the batch is split.
+      axes: The mapped axes over which the batch is split.
 
     Returns:
       words: int32 [U], U = min(V, devices B T + 1): increasing, word 0 (the padding) always first,
         filled up with V.
       places: int32 [B, T], where each of this device's tokens has its word in `words`.
     """
-    everywhere = jax.lax.all_gather(token_ids, axis_name).reshape(-1)
+    everywhere = jax.lax.all_gather(token_ids, axes).reshape(-1)
     padding = jnp.zeros((1,), token_ids.dtype)
     words = jnp.unique(
         jnp.concatenate([padding, everywhere]),
