@@ -88,10 +88,10 @@ def launch_two(
     compilation_cache: Path,
     flags: list[str],
 ) -> Callable[..., list[Ended]]:
-    """launch_two(*arguments, of_second=[...], act=, at=, by=, reads=) has two processes train.
+    """launch_two(*arguments, of_second=(), act=, at=, reads=, slurm=) has two processes train.
 
-    Each has a folder of its own, PROCESS_ID below `tmp_path`, in which --run=run lies.  Process
-    `by` does `act` before step `at`.
+    Each has a folder of its own, PROCESS_ID below `tmp_path`, in which --run=run lies.  The second
+    does `act` before step `at`.  With `slurm` they find each other as under srun.
     """
 
     environment = {
@@ -107,8 +107,8 @@ def launch_two(
         of_second: tuple[str, ...] = (),
         act: str = "",
         at: int = 0,
-        by: int = 1,
         reads: bool = False,
+        slurm: bool = False,
     ) -> list[Ended]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -119,14 +119,21 @@ def launch_two(
                 folder = tmp_path / str(number)
                 folder.mkdir(exist_ok=True)
                 worker = [WORKER, str(root / "launch" / "train.py"), "reads.npy" if reads else ""]
-                mine = (act, str(at)) if number == by else ("", "0")
+                mine = (act, str(at), *flags) if number else ("", "0", *flags)
+                place = [
+                    f"--coordinator=127.0.0.1:{port}",
+                    "--num_processes=2",
+                    f"--process_id={number}",
+                ]
+                around = environment
+                if slurm:
+                    place = ["--distributed"]
+                    around = {**environment, **step_of_slurm(number, port)}
                 process = subprocess.Popen(
-                    [sys.executable, "-c", *worker, *mine, *flags, "--run=run", *arguments,
-                     f"--coordinator=127.0.0.1:{port}", "--num_processes=2",
-                     f"--process_id={number}", "--join_seconds=60",
-                     *(of_second if number else ())],
+                    [sys.executable, "-c", *worker, *mine, "--run=run", *arguments, *place,
+                     "--join_seconds=60", *(of_second if number else ())],
                     cwd=folder,
-                    env=environment,
+                    env=around,
                     stdout=subprocess.DEVNULL,
                     stderr=stack.enter_context(open(tmp_path / f"{number}.txt", "wb")),
                 )  # fmt: skip
@@ -141,6 +148,18 @@ def launch_two(
         return [Ended(code, text) for code, text in zip(codes, told, strict=True)]
 
     return launch_two
+
+
+def step_of_slurm(number: int, port: int) -> dict[str, str]:
+    """What srun tells the two processes of a step on one host."""
+    return {
+        "SLURM_JOB_ID": "1",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": "2",
+        "SLURM_PROCID": str(number),
+        "SLURM_LOCALID": str(number),
+        "JAX_COORDINATOR_PORT": str(port),
+    }
 
 
 def records(folder: Path, name: str) -> dict[int, Any]:
@@ -262,7 +281,7 @@ def test_what_ends_the_first_ends_the_second(
     foreign = tmp_path / "0" / "run"
     foreign.mkdir(parents=True)
     (foreign / "letter.txt").write_text("dear")
-    first, second = launch_two()
+    first, second = launch_two(slurm=True)
     assert (first.code, second.code) == (1, 1)
     assert "error: run: it exists, is not empty and is not a run folder" in first.told
     (line,) = without_noise(second.told)
@@ -287,3 +306,21 @@ def test_one_that_waits_in_vain_says_for_what(
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: after 1 s not all processes have met at 127.0.0.1:9. See that ")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_cluster_to_be_found_is_told(
+    root: Path, tmp_path: Path, user_environment: dict[str, str], tiny_store: Store
+) -> None:
+    done = subprocess.run(
+        [sys.executable, str(root / "launch" / "train.py"), f"--store={tiny_store.path}",
+         "--run=run", "--distributed"],
+        cwd=tmp_path,
+        env=user_environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: --distributed: JAX finds neither Slurm nor Open MPI nor ")
