@@ -20,9 +20,24 @@ _LINE_SECONDS = 10.0
 _SILENT_SECONDS = 1.0
 
 
+_silent = False
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Neither lines nor bars while its block runs: one of several processes speaks for all."""
+    global _silent
+    before, _silent = _silent, True
+    try:
+        yield
+    finally:
+        _silent = before
+
+
 def say(message: str) -> None:
     """Prints one line on standard error, above a running bar where there is one."""
-    print(message, file=sys.stderr, flush=True)
+    if not _silent:
+        print(message, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -41,7 +56,7 @@ def bar(
       advance(n=1, note=None): call it when n more units are done; a `note` replaces the
       text at the end of the line (a loss, say).
     """
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not _silent:
         try:
             import rich.progress
         except ImportError:

@@ -261,6 +261,23 @@ class MetricWriter:
             self._events.close()
 
 
+class NoWriter:
+    """What a process has that leaves the writing to another one; see `MetricWriter`."""
+
+    def write(self, step: int, values: dict[str, Any], timings: dict[str, float]) -> None:
+        """Writes nothing."""
+
+    def write_timings(self, step: int, timings: dict[str, float]) -> None:
+        """Writes nothing."""
+
+    def flush(self) -> int:
+        """There is nothing to flush, and no size to tell."""
+        return 0
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 class StopRequest:
     """Turns SIGTERM and Ctrl-C into a wish that training honours at its next step.
 

@@ -3,7 +3,8 @@
     python launch/train.py --config launch/configs/reuters.py --store STORE --run RUN
 
 Single fields of the configuration are set by flags such as --config.model.hidden=128.
-The same command again continues a run that was interrupted.
+The same command again continues a run that was interrupted.  On several hosts, the same
+command on each with --coordinator, --num_processes and --process_id, or with --distributed.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,6 @@ from absl import flags
 
 from axml_jax import flags as axml_flags
 from axml_jax.data.store import open_store
-from axml_jax.errors import ConfigError
 
 _STORE = flags.DEFINE_string("store", "", "The encoded data, made by launch/prepare.py.")
 _RUN = flags.DEFINE_string("run", "", "The run folder: weights, metrics, all.")
@@ -23,7 +23,25 @@ _MAX_MINUTES = flags.DEFINE_float(
     lower_bound=0.0,
 )
 _DEVICES = flags.DEFINE_integer(
-    "devices", None, "Train on this many of the local devices; all by default.", lower_bound=1
+    "devices",
+    None,
+    "Train on this many of the local devices, of each process; all by default.",
+    lower_bound=1,
+)
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "HOST:PORT of process 0, for training with several processes."
+)
+_NUM_PROCESSES = flags.DEFINE_integer(
+    "num_processes", None, "How many processes train together.", lower_bound=1
+)
+_PROCESS_ID = flags.DEFINE_integer(
+    "process_id", None, "Which of the processes this is, from 0; 0 writes.", lower_bound=0
+)
+_DISTRIBUTED = flags.DEFINE_boolean(
+    "distributed", False, "Have JAX find the processes by Slurm, Open MPI or Kubernetes."
+)
+_JOIN_SECONDS = flags.DEFINE_integer(
+    "join_seconds", 300, "How long a process waits for the others to begin.", lower_bound=1
 )
 axml_flags.require("store", "run")
 axml_flags.define_config()
@@ -34,22 +52,27 @@ def main(argv: Sequence[str]) -> None:
     config = axml_flags.read_config()
     store = open_store(_STORE.value)
     # jax takes seconds to import; mistakes on the command line are told before that.
-    import jax
-
     from axml_jax.progress import say
+    from axml_jax.train import processes
+    from axml_jax.train.joining import joined
     from axml_jax.train.loop import train
 
-    devices = jax.local_devices()
-    if _DEVICES.value and _DEVICES.value > len(devices):
-        raise ConfigError(f"--devices is {_DEVICES.value}, but there are {len(devices)}.")
-    train(
-        config,
-        store,
-        _RUN.value,
-        max_minutes=_MAX_MINUTES.value,
-        devices=devices[: _DEVICES.value],
-    )
-    say(f"next: python launch/evaluate.py --run {_RUN.value}")
+    with joined(
+        _COORDINATOR.value,
+        _NUM_PROCESSES.value,
+        _PROCESS_ID.value,
+        detect=_DISTRIBUTED.value,
+        seconds=_JOIN_SECONDS.value,
+    ):
+        train(
+            config,
+            store,
+            _RUN.value,
+            max_minutes=_MAX_MINUTES.value,
+            devices=processes.all_devices(_DEVICES.value),
+        )
+        if processes.is_first():
+            say(f"next: python launch/evaluate.py --run {_RUN.value}")
 
 
 if __name__ == "__main__":

@@ -122,6 +122,8 @@ class TrainBatches:
       num_labels: L; label ids from L on (never seen in training) are left out.
       batch_size, pool_batches, seed: See `epoch_order`.
       buckets: See `bucket_lengths`.
+      rows: Which rows of each batch to make; all by default.  Their padded length is that of
+        the whole batch, of whose other documents only the lengths are read.
     """
 
     def __init__(
@@ -134,6 +136,7 @@ class TrainBatches:
         pool_batches: int,
         buckets: Sequence[int],
         seed: int,
+        rows: slice | None = None,
     ) -> None:
         self._split = split
         self._members = members
@@ -142,6 +145,7 @@ class TrainBatches:
         self._pool_batches = pool_batches
         self._buckets = tuple(buckets)
         self._seed = seed
+        self._rows = range(batch_size)[rows or slice(None)]
         self._lengths = np.minimum(split.lengths[members], self._buckets[-1])
         self._width = max(1, int(np.diff(split.label_offsets)[members].max(initial=0)))
         self.steps_per_epoch = -(-len(members) // batch_size)
@@ -157,12 +161,16 @@ class TrainBatches:
                 )
                 ordered_epoch = epoch
             first = index * self._batch_size
-            yield self._batch(self._members[order[first : first + self._batch_size]], first)
+            yield self._batch(order[first : first + self._batch_size], first)
 
-    def _batch(self, documents: np.ndarray, first: int) -> Batch:
-        rows = self._batch_size
+    def _batch(self, chosen: np.ndarray, first: int) -> Batch:
+        longest = self._lengths[chosen].max()
+        documents = self._members[chosen[self._rows.start : self._rows.stop]]
+        rows = len(self._rows)
         token_ids, lengths = pad_documents(
-            [self._split.document(int(i)) for i in documents], rows, self._buckets
+            [self._split.document(int(i)) for i in documents],
+            rows,
+            [next(bucket for bucket in self._buckets if bucket >= longest)],
         )
         label_ids = np.full((rows, self._width), self._num_labels, np.int32)
         for row, i in enumerate(documents):
@@ -174,5 +182,5 @@ class TrainBatches:
             lengths=lengths,
             label_ids=label_ids,
             weights=(np.arange(rows) < len(documents)).astype(np.float32),
-            positions=first + np.arange(rows, dtype=np.int32),
+            positions=first + np.arange(self._rows.start, self._rows.stop, dtype=np.int32),
         )

@@ -17,6 +17,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from axml_jax.errors import InputError
+from axml_jax.train import processes
 from axml_jax.train.state import Params, TrainState
 
 _KEEP = {"latest": 2, "best": 1, "constants": 1}
@@ -39,12 +40,15 @@ class Checkpoints:
 
     def _manager(self, name: str) -> ocp.CheckpointManager:
         if name not in self._managers:
+            if not self._read_only:
+                (self._folder / name).mkdir(parents=True, exist_ok=True)
             options = ocp.CheckpointManagerOptions(
                 max_to_keep=_KEEP[name],
-                create=not self._read_only,
+                create=False,  # which orbax does only where all processes take part
                 # What a killed save left.
                 cleanup_tmp_directories=not self._read_only,
                 enable_async_checkpointing=False,
+                multiprocessing_options=_alone(),
             )
             self._managers[name] = ocp.CheckpointManager(
                 self._folder / name, options=options, item_names=("arrays", "counters")
@@ -116,6 +120,9 @@ class Checkpoints:
         manager: ocp.CheckpointManager, step: int, tree: Any, counters: dict[str, Any]
     ) -> None:
         counters = {**counters, _SHAPES: _shapes(tree)}
+        if jax.process_count() > 1:
+            # orbax refuses arrays of one process's devices, which others need not have.
+            tree = jax.device_get(tree)
         manager.save(
             step,
             args=ocp.args.Composite(
@@ -153,6 +160,54 @@ class Checkpoints:
         for manager in self._managers.values():
             manager.close()
         self._managers.clear()
+
+
+class SharedCheckpoints(Checkpoints):
+    """The checkpoints of a run that several processes train; only process 0 sees the folder.
+
+    All of them make the same calls, which return when process 0 is done.  Numbers are returned to
+    all; the arrays that are restored, to process 0 alone: see `processes.share`.
+    """
+
+    def save_latest(self, state: TrainState, counters: dict[str, Any]) -> None:
+        processes.on_first(lambda: super(SharedCheckpoints, self).save_latest(state, counters))
+
+    def has_latest(self) -> bool:
+        return processes.on_first(super().has_latest)
+
+    def restore_latest(self, state: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
+        restored = [state]
+
+        def restore() -> dict[str, Any] | None:
+            found = super(SharedCheckpoints, self).restore_latest(state)
+            if found is None:
+                return None
+            restored[0], counters = found
+            return counters
+
+        counters = processes.on_first(restore)
+        return None if counters is None else (restored[0], counters)
+
+    def save_best(self, step: int, weights: Params, counters: dict[str, Any]) -> None:
+        processes.on_first(
+            lambda: super(SharedCheckpoints, self).save_best(step, weights, counters)
+        )
+
+    def best_counters(self) -> dict[str, Any]:
+        return processes.on_first(super().best_counters)
+
+    def save_constants(self, constants: Params) -> None:
+        processes.on_first(lambda: super(SharedCheckpoints, self).save_constants(constants))
+
+
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """Has orbax wait for no other process."""
+    if jax.process_count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    process = jax.process_index()
+    return ocp.options.MultiprocessingOptions(
+        primary_host=process, active_processes={process}, barrier_sync_key_prefix=str(process)
+    )
 
 
 def _shapes(tree: Any) -> list[list[int]]:

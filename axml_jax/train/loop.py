@@ -7,6 +7,7 @@ on the CPU the outcome is the same bit for bit.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import pathlib
@@ -21,9 +22,9 @@ from axml_jax.config import Config
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError
 from axml_jax.predict import AXIS, replicate
-from axml_jax.progress import bar, say
-from axml_jax.train import initial
-from axml_jax.train.checkpoint import Checkpoints
+from axml_jax.progress import bar, say, silenced
+from axml_jax.train import initial, processes
+from axml_jax.train.checkpoint import SharedCheckpoints
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.plan import Plan, make_plan
 from axml_jax.train.state import TrainState
@@ -66,7 +67,8 @@ def train(
       store: Encoded documents.
       run_folder: Where everything goes; made if missing.
       max_minutes: End training, with the best weights and their validation done, by then.
-      devices: The devices to train on; all local ones by default.
+      devices: The devices to train on, the same list in every process, ordered by process; all
+        of all processes by default.
 
     Returns:
       How it ended: {"step", "epoch", "ended", "best_step", "validation": metrics}.
@@ -78,8 +80,11 @@ def train(
       SystemExit: SIGTERM or Ctrl-C came; the state is saved.
     """
     begin = time.monotonic()
-    plan = make_plan(config, store, list(devices or jax.local_devices()))
     vectors = store.description.get("vectors")
+    processes.check_same(
+        configuration=config.to_dict(), store=[store.fingerprint, vectors and vectors["sha256"]]
+    )
+    plan = make_plan(config, store, list(devices or processes.all_devices()))
     data = {
         "path": str(store.path.resolve()),
         "fingerprint": store.fingerprint,
@@ -87,22 +92,32 @@ def train(
         "max_tokens": plan.max_tokens,
         "source": store.description.get("source"),
     }
-    folder, _ = runs.open_run(run_folder, config.to_dict(), data)
-    with runs.locked(folder):
-        # Once more, now alone: meanwhile another process may have begun a run here.
-        folder, continued = runs.open_run(folder, config.to_dict(), data)
-        if not continued:
-            data["word_width"] = plan.model.width
-            runs.describe_run(folder, config.to_dict(), data, plan.devices)
+    folder = pathlib.Path(run_folder)
+    with contextlib.ExitStack() as stack:
+        if not processes.is_first():
+            stack.enter_context(silenced())
+        processes.on_first(lambda: _open(folder, plan, data, stack))
         session = _Session(plan, folder, begin, max_minutes)
-        try:
-            return session.run()
-        finally:
-            session.close()
+        stack.callback(session.close)
+        return session.run()
+
+
+def _open(
+    folder: pathlib.Path, plan: Plan, data: dict[str, Any], stack: contextlib.ExitStack
+) -> None:
+    """Makes or opens the run folder, which stays locked until the stack is closed."""
+    config = plan.config.to_dict()
+    runs.open_run(folder, config, data)
+    stack.enter_context(runs.locked(folder))
+    # Once more, now alone: meanwhile another process may have begun a run here.
+    _, continued = runs.open_run(folder, config, data)
+    if not continued:
+        data["word_width"] = plan.model.width
+        runs.describe_run(folder, config, data, plan.devices)
 
 
 class _Session:
-    """One process's share of a run."""
+    """One process's share of a run; what stands in the folder is process 0's."""
 
     def __init__(
         self, plan: Plan, folder: pathlib.Path, begin: float, max_minutes: float | None
@@ -111,15 +126,17 @@ class _Session:
         self.deadline = None if max_minutes is None else begin + 60 * max_minutes
         self.settings = plan.config.train
         self.steps_per_epoch = plan.batches.steps_per_epoch
-        self.checkpoints = Checkpoints(folder)
+        self.devices = processes.local(plan.devices)
+        self.checkpoints = SharedCheckpoints(folder)
         self.counters = Counters()
-        self.writer: runs.MetricWriter | None = None
+        self.writer: runs.MetricWriter | runs.NoWriter | None = None
         self.validator: Validator | None = None
         self.optimizer = make_optimizer(plan.config, plan.total_steps)
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(plan.config.seed))
         self.pending: list[jax.Array] = []  # losses that are still on the device
         self.interval_begin = time.monotonic()
         self.interval_documents = 0
+        self.lag = 0  # steps between the wish to stop and its fulfilment
         self.seconds_per_document = 0.0  # in the fastest interval: without compilation
 
     def close(self) -> None:
@@ -131,9 +148,10 @@ class _Session:
         """Trains from wherever the run stands to its end; returns how it ended."""
         plan = self.plan
         begun = self.checkpoints.has_latest()
-        if not begun:
+        if not begun and processes.is_first():
             self._write_names()
-        params, constants = self._initial_values(label_states=not begun)
+        # One reads the documents for the label states; the others get its values below.
+        params, constants = self._initial_values(not begun and processes.is_first())
         state = self.optimizer.start(params)
         del params  # the state holds them; a second copy would stay for the whole run
         self.checkpoints.save_constants(constants)
@@ -141,18 +159,23 @@ class _Session:
         if restored is not None:
             state, saved = restored
             self.counters = Counters(**saved)
+        state, constants = processes.share((state, constants))
+        if restored is not None:
             say(f"continuing {self.folder} at step {int(state.step):,} of {plan.total_steps:,}")
         if self.counters.finished:
             say(f"this run is complete: {self.counters.finished}. Name another for a new one.")
             return self._result(int(state.step), self.counters.finished)
         start = int(state.step)
-        self.writer = runs.MetricWriter(self.folder, self.counters.metrics_bytes, start)
+        if processes.is_first():
+            self.writer = runs.MetricWriter(self.folder, self.counters.metrics_bytes, start)
+        else:
+            self.writer = runs.NoWriter()
         if len(plan.parts.valid):
             self.validator = Validator(
-                plan.config, plan.store, plan.parts, plan.model, plan.devices
+                plan.config, plan.store, plan.parts, plan.model, self.devices
             )
         # in_axes and out_axes None: the state is one replicated value, not a stack of copies.
-        state, constants = replicate((state, constants), plan.devices)
+        state, constants = replicate((state, constants), self.devices)
         step = jax.pmap(
             make_train_step(plan.model, self.optimizer, steps_per_epoch=self.steps_per_epoch),
             axis_name=AXIS,
@@ -166,7 +189,9 @@ class _Session:
             runs.StopRequest() as stop,
             bar("training", total, "documents", self._documents_at(start)) as advance,
         ):
-            done, ended = self._steps(step, state, constants, start, stop, advance)
+            agreed = processes.Agreement(stop, plan.devices, _AHEAD)
+            self.lag = agreed.lag
+            done, ended = self._steps(step, state, constants, start, agreed, advance)
         return self._result(done, ended)
 
     def _write_names(self) -> None:
@@ -207,7 +232,7 @@ class _Session:
         state: TrainState,
         constants: Any,
         step: int,
-        stop: runs.StopRequest,
+        agreed: processes.Agreement,
         advance: Callable[..., None],
     ) -> tuple[int, str]:
         """Takes the steps that are left; returns how many were done in all, and why it ended."""
@@ -215,7 +240,7 @@ class _Session:
         first = step + 1
         self._begin_interval()
         for batch in self.plan.batches.from_step(step, total):
-            rows = split_rows(batch, len(self.plan.devices))
+            rows = split_rows(batch, len(self.devices))
             state, loss = step_fn(state, constants, rows, self.dropout_key)
             step += 1
             if step == first:
@@ -223,33 +248,34 @@ class _Session:
             self.pending.append(loss)
             if len(self.pending) >= _AHEAD:
                 self.pending[-_AHEAD].block_until_ready()
-            documents = int(batch.weights.sum())
+            documents = self._documents_at(step) - self._documents_at(step - 1)
             self.interval_documents += documents
             logs = step % self.settings.log_steps == 0 or step == total
             advance(documents, self._log(step) if logs else None)
+            agreed.exchange(self._out_of_time())
             scheduled = self._evaluates_after(step)
-            if scheduled or self._out_of_time():
+            if scheduled or agreed.late:
                 self._settle(step)
                 ended = self._evaluate(state, constants, step, scheduled)
                 if not ended and step == total:
                     ended = "all epochs are done"
                 self.counters.finished = ended
                 self._save(state)
-                if not ended and self._out_of_time():
+                if not ended and processes.on_first(self._out_of_time):
                     ended = _OUT_OF_TIME
                 if ended:
                     say(f"training ends at step {step:,}: {ended}")
                     return step, ended
                 self._begin_interval()
-            elif stop.name or step % self.settings.checkpoint_steps == 0:
+            elif agreed.stop or step % self.settings.checkpoint_steps == 0:
                 self._settle(step)
                 self._save(state)
-            if stop.name:
+            if agreed.stop:
                 say(
-                    f"stopped by {stop.name} at step {step:,}, saved in {self.folder}; "
+                    f"stopped by {agreed.stop} at step {step:,}, saved in {self.folder}; "
                     "the same command continues."
                 )
-                raise SystemExit(130 if stop.name == "SIGINT" else 143)
+                raise SystemExit(130 if agreed.stop == "SIGINT" else 143)
         raise AssertionError("the last step ends training")
 
     def _tell_of_first_step(self, step: int, loss: jax.Array) -> None:
@@ -303,7 +329,9 @@ class _Session:
         validation = self.counters.evaluation_seconds or (
             _COMPILATION_SECONDS + len(self.plan.parts.valid) * self.seconds_per_document
         )
-        return time.monotonic() + validation > self.deadline
+        # Steps that are taken until the other processes know.
+        steps = self.lag * self.plan.config.data.batch_size * self.seconds_per_document
+        return time.monotonic() + validation + steps > self.deadline
 
     def _evaluates_after(self, step: int) -> bool:
         per_epoch = self.settings.evaluations_per_epoch
@@ -366,5 +394,6 @@ class _Session:
             "valid_documents": len(self.plan.parts.valid),
             "validation": kept["metrics"],
         }
-        runs.write_json(self.folder / "result.json", result)
+        if processes.is_first():
+            runs.write_json(self.folder / "result.json", result)
         return result

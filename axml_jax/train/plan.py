@@ -17,7 +17,7 @@ from axml_jax.data.batches import TrainBatches, bucket_lengths
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.models.attention_xml import AttentionXML
-from axml_jax.train import initial
+from axml_jax.train import initial, processes
 
 # These numbers keep the draws apart from the epochs' orders, which are drawn from (seed, epoch).
 _VALID_DRAW = 0x7661
@@ -79,7 +79,8 @@ class Plan:
 
     Attributes:
       buckets: Padded lengths.
-      batches: The training batches, by step.
+      devices: Of all processes.
+      batches: This process's rows of the training batches, by step.
       model: The module, without parameters.
     """
 
@@ -129,6 +130,7 @@ def make_plan(config: Config, store: Store, devices: list[Any]) -> Plan:
         pool_batches=data.pool_batches,
         buckets=buckets,
         seed=config.seed,
+        rows=processes.own_rows(devices, data.batch_size),
     )
     width = initial.word_width(config, store)
     model = initial.make_model(config, len(store.vocabulary), store.num_train_labels, width)

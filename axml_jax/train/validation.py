@@ -10,6 +10,7 @@ from axml_jax.config import Config
 from axml_jax.data.store import Store
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.predict import Predictor
+from axml_jax.train import processes
 from axml_jax.train.plan import Parts
 
 KS = (1, 3, 5)
@@ -24,7 +25,7 @@ class Validator:
       store: Encoded documents.
       parts: Whose validation documents are scored; there is at least one.
       model: The module.
-      devices: The devices to predict on.
+      devices: This process's devices to predict on; several processes share the documents.
     """
 
     def __init__(
@@ -51,6 +52,8 @@ class Validator:
     def score(self, variables: Any) -> dict[str, float]:
         """P, nDCG, R and RP at each k of KS, in percent, of a model with these variables."""
         self._predictor.variables = variables
-        documents = (self._split.document(int(i)) for i in self._documents)
+        share = self._documents[processes.own_share(len(self._documents))]
+        documents = (self._split.document(int(i)) for i in share)
         _, label_ids = self._predictor.top_k_arrays(documents, self._kept)
+        label_ids = processes.gather(label_ids, len(self._documents))
         return metrics.evaluate(label_ids, self._truth, KS)

@@ -32,7 +32,10 @@ def make_split() -> Split:
 
 
 def batches(
-    members: np.ndarray | None = None, batch_size: int = 8, pool_batches: int = 1
+    members: np.ndarray | None = None,
+    batch_size: int = 8,
+    pool_batches: int = 1,
+    rows: slice | None = None,
 ) -> TrainBatches:
     return TrainBatches(
         make_split(),
@@ -42,6 +45,7 @@ def batches(
         pool_batches=pool_batches,
         buckets=(8, 16, 20),
         seed=3,
+        rows=rows,
     )
 
 
@@ -166,3 +170,17 @@ def test_documents_without_any_label_make_a_batch_too() -> None:
     (batch,) = batches(np.array([0, 4, 8])).from_step(0, 1)
     assert batch.label_ids.shape == (8, 1)
     assert (batch.label_ids == 10).all()
+
+
+def test_some_rows_are_those_of_the_whole_batch() -> None:
+    whole = list(batches(pool_batches=2).from_step(0, 14))
+    parts = [
+        list(batches(pool_batches=2, rows=rows).from_step(0, 14))
+        for rows in (slice(0, 2), slice(2, 8))
+    ]
+    for batch, *shares in zip(whole, *parts, strict=True):
+        for name, values in batch._asdict().items():
+            joined = np.concatenate([getattr(share, name) for share in shares])
+            np.testing.assert_array_equal(joined, values, name)
+    # The last batch holds five documents: of one process's rows only three are real.
+    assert [share.weights.sum() for share in (parts[0][6], parts[1][6])] == [2, 3]

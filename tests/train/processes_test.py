@@ -1,0 +1,86 @@
+"""Who has which rows, documents and devices; command lines that cannot be."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+from axml_jax.errors import ConfigError
+from axml_jax.train import processes
+from axml_jax.train.joining import joined
+
+BecomeProcess = Callable[[int, list[int]], None]
+
+
+@pytest.fixture
+def become(monkeypatch: pytest.MonkeyPatch) -> BecomeProcess:
+    """become(PROCESS, [PROCESS of each device]): as if this were one of several processes."""
+
+    def become(process: int, owners: list[int]) -> None:
+        devices = [types.SimpleNamespace(id=i, process_index=p) for i, p in enumerate(owners)]
+        monkeypatch.setattr(jax, "process_index", lambda: process)
+        monkeypatch.setattr(jax, "process_count", lambda: len(set(owners)))
+        monkeypatch.setattr(jax, "devices", lambda: devices)
+
+    return become
+
+
+@pytest.mark.parametrize("per_process", [None, 1, 2])
+def test_rows_are_dealt_device_by_device(become: BecomeProcess, per_process: int | None) -> None:
+    rows: list[int] = []
+    for process in (0, 1, 2):
+        become(process, [2, 0, 1, 0, 1, 2])
+        devices = processes.all_devices(per_process)
+        assert [d.process_index for d in devices] == sorted([0, 1, 2] * (per_process or 2))
+        assert {d.process_index for d in processes.local(devices)} == {process}
+        rows += range(12)[processes.own_rows(devices, 12)]
+    assert rows == list(range(12))
+
+
+@pytest.mark.parametrize("total", [0, 1, 5, 6, 7, 18])
+def test_every_document_is_in_one_share(become: BecomeProcess, total: int) -> None:
+    shares = []
+    for process in range(3):
+        become(process, [0, 1, 2])
+        shares.append(range(total)[processes.own_share(total)])
+    assert [i for share in shares for i in share] == list(range(total))
+    assert max(map(len, shares)) <= -(-total // 3)
+
+
+def test_unequal_numbers_of_devices_are_refused(become: BecomeProcess) -> None:
+    become(0, [0, 0, 1])
+    with pytest.raises(ConfigError, match="process 0 has 2, process 1 has 1; for GPUs, CUDA_VIS"):
+        processes.all_devices()
+
+
+def test_alone_everything_comes_back_at_once() -> None:
+    tree = {"a": np.arange(3)}
+    assert processes.share(tree) is tree
+    assert processes.gather(tree["a"], 3) is tree["a"]
+    assert processes.on_first(lambda: tree) is tree
+    processes.check_same(anything=tree.keys())
+    assert processes.all_devices() == jax.local_devices()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("host:1", 2, None), "^--process_id is missing: --coordinator, --num_processes and"),
+        ((None, None, 0), "^--coordinator and --num_processes is missing"),
+        (("localhost:1", 2, 2), "--process_id is 2, but with --num_processes=2 the processes are"),
+        (("localhost", 2, 1), "--coordinator is 'localhost'; expected HOST:PORT, such as"),
+        (("localhost:65536", 2, 1), "--coordinator is 'localhost:65536'; expected HOST:PORT"),
+        (("no host:1", 2, 1), "--coordinator is no host:1, but no host is no address that this"),
+    ],
+)
+def test_settings_that_cannot_be_are_told_before_anything_begins(
+    arguments: tuple[Any, ...], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message), joined(*arguments):
+        raise AssertionError("the block must not run")
+    assert not jax.distributed.is_initialized()
