@@ -11,16 +11,18 @@ import dataclasses
 import math
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 
 from axml_jax import runs
 from axml_jax.config import Config
+from axml_jax.data.batches import Batch
+from axml_jax.data.prefetch import prefetch
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError
-from axml_jax.predict import AXIS, replicate
+from axml_jax.predict import AXIS, deal, replicate
 from axml_jax.progress import bar, say
 from axml_jax.train import initial
 from axml_jax.train.checkpoint import Checkpoints
@@ -93,6 +95,7 @@ def train(
         folder, continued = runs.open_run(folder, config.to_dict(), data)
         if not continued:
             data["word_width"] = plan.model.width
+            data["padding"] = plan.batches.padding()._asdict()
             runs.describe_run(folder, config.to_dict(), data, plan.devices)
         session = _Session(plan, folder, None if max_minutes is None else begin + 60 * max_minutes)
         try:
@@ -149,7 +152,9 @@ class _Session:
                 plan.config, plan.store, plan.parts, plan.model, plan.devices
             )
         # in_axes and out_axes None: the state is one replicated value, not a stack of copies.
-        state, constants = replicate((state, constants), plan.devices)
+        state, constants, self.dropout_key = replicate(
+            (state, constants, self.dropout_key), plan.devices
+        )
         step = jax.pmap(
             make_train_step(
                 plan.model,
@@ -163,12 +168,18 @@ class _Session:
             devices=plan.devices,
             donate_argnums=(0,),
         )
+        padding = plan.batches.padding()
+        say(
+            f"{100 * padding.share:.0f} of 100 tokens computed are padding "
+            f"({100 * padding.share_without_buckets:.0f} without buckets)"
+        )
         total = self.settings.epochs * len(plan.parts.train)
         with (
             runs.StopRequest() as stop,
             bar("training", total, "documents", self._documents_at(start)) as advance,
+            prefetch(plan.batches.from_step(start, plan.total_steps), self._put) as batches,
         ):
-            done, ended = self._steps(step, state, constants, start, stop, advance)
+            done, ended = self._steps(step, state, constants, start, stop, advance, batches)
         return self._result(done, ended)
 
     def _write_names(self) -> None:
@@ -211,18 +222,17 @@ class _Session:
         step: int,
         stop: runs.StopRequest,
         advance: Callable[..., None],
+        batches: Iterator[tuple[Batch, int]],
     ) -> tuple[int, str]:
         """Takes the steps that are left; returns how many were done in all, and why it ended."""
         total = self.plan.total_steps
         self._begin_interval()
-        for batch in self.plan.batches.from_step(step, total):
-            rows = split_rows(batch, len(self.plan.devices))
+        for rows, documents in batches:
             state, loss = step_fn(state, constants, rows, self.dropout_key)
             step += 1
             self.pending.append(loss)
             if len(self.pending) >= _AHEAD:
                 self.pending[-_AHEAD].block_until_ready()
-            documents = int(batch.weights.sum())
             self.interval_documents += documents
             logs = step % self.settings.log_steps == 0 or step == total
             advance(documents, self._log(step) if logs else None)
@@ -250,6 +260,11 @@ class _Session:
                 )
                 raise SystemExit(130 if stop.name == "SIGINT" else 143)
         raise AssertionError("the last step ends training")
+
+    def _put(self, batch: Batch) -> tuple[Batch, int]:
+        """Puts a batch on the devices; returns it and its number of documents."""
+        devices = self.plan.devices
+        return deal(split_rows(batch, len(devices)), devices), int(batch.weights.sum())
 
     def _settle(self, step: int) -> None:
         """Brings the losses of finished steps to the host, in order."""

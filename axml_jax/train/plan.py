@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from axml_jax.config import Config
-from axml_jax.data.batches import TrainBatches, bucket_lengths
+from axml_jax.data.batches import TrainBatches
+from axml_jax.data.buckets import bucket_lengths
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.models.attention_xml import AttentionXML
