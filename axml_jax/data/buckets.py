@@ -11,9 +11,7 @@ _GRAIN = 8
 _CHOICES = 256
 
 
-def bucket_lengths(
-    lengths: Int[np.ndarray, " N"], max_tokens: int, count: int
-) -> tuple[int, ...]:
+def bucket_lengths(lengths: Int[np.ndarray, " N"], max_tokens: int, count: int) -> tuple[int, ...]:
     """Chooses at most `count` padded lengths that leave the least padding.
 
     Every document is padded to the smallest chosen length that holds it.  Of all choices among

@@ -1,5 +1,6 @@
 """Items come in order, made ahead by one thread that ends with its block; errors come through."""
 
+import itertools
 import threading
 import time
 import traceback
@@ -54,12 +55,10 @@ def test_another_thread_makes_them_a_bounded_number_ahead() -> None:
 
 
 def test_an_error_comes_in_its_place_with_its_own_traceback() -> None:
-    got = []
-    with pytest.raises(OSError, match="the disk is gone") as caught:
-        with prefetch(failing_after(5), str) as ready:
-            for item in ready:
-                got.append(item)
-    assert got == ["0", "1", "2", "3", "4"]
+    with prefetch(failing_after(5), str) as ready:
+        assert list(itertools.islice(ready, 5)) == ["0", "1", "2", "3", "4"]
+        with pytest.raises(OSError, match="the disk is gone") as caught:
+            next(ready)
     names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
     assert names[-1] == "failing_after"
     assert threads() == set()
@@ -69,9 +68,10 @@ def test_so_does_an_error_of_put() -> None:
     def put(item: int) -> float:
         return 1 / (2 - item)
 
-    with pytest.raises(ZeroDivisionError) as caught, prefetch(iter(range(9)), put) as ready:
+    with prefetch(iter(range(9)), put) as ready:
         assert [next(ready), next(ready)] == [0.5, 1]
-        next(ready)
+        with pytest.raises(ZeroDivisionError) as caught:
+            next(ready)
     assert traceback.extract_tb(caught.value.__traceback__)[-1].name == "put"
     assert threads() == set()
 
@@ -90,10 +90,16 @@ def test_the_thread_ends_when_the_loop_stops_early() -> None:
         made.append(item)
         return item
 
-    with pytest.raises(KeyError), prefetch(iter(range(1000)), slow, ahead=4) as ready:
-        next(ready)
-        assert len(threads()) == 1
-        raise KeyError
+    def leave_early() -> None:
+        with prefetch(iter(range(1000)), slow, ahead=4) as ready:
+            next(ready)
+            assert len(threads()) == 1
+            raise KeyError
+
+    with pytest.raises(KeyError) as caught:
+        leave_early()
+    # Although the error still holds the frame, and with it the iterator.
+    assert caught.value.__traceback__ is not None
     assert threads() == set()
     seen = len(made)
     time.sleep(0.05)
