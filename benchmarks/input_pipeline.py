@@ -235,8 +235,8 @@ def main(arguments: Sequence[str]) -> None:
         if cores:
             os.sched_setaffinity(0, cores)
         ahead = measure_prefetch(draw(LONG, Path(name)))
-    for path in STORES.value:
-        store = open_store(path)
+    for folder in STORES.value:
+        store = open_store(folder)
         padding[f"{store.path.name}, its own lengths"] = measure_padding(store.splits["train"])
     settings = {
         "documents": DOCUMENTS.value,

@@ -37,8 +37,9 @@ def prefetch(
     """
 
     def take() -> Ready:
-        item = next(items, _END)
-        return _END if item is _END else put(item)
+        for item in items:
+            return put(item)
+        return _END
 
     def ready() -> Iterator[Ready]:
         waiting: deque[Future[Ready]] = deque(thread.submit(take) for _ in range(ahead))

@@ -1,6 +1,8 @@
 """Items come in order, made ahead by one thread that ends with its block; errors come through."""
 
+import functools
 import itertools
+import operator
 import threading
 import time
 import traceback
@@ -43,8 +45,9 @@ def test_another_thread_makes_them_a_bounded_number_ahead() -> None:
     with prefetch(iter(range(100)), put, ahead=3) as ready:
         for taken in range(1, 5):
             next(ready)
+            wanted = list(range(taken + 3))
             with changed:
-                assert changed.wait_for(lambda taken=taken: len(made) == taken + 3, timeout=10)
+                assert changed.wait_for(functools.partial(operator.eq, made, wanted), timeout=10)
         # Nobody asks for more: the thread rests.
         time.sleep(0.05)
         assert made == list(range(7))

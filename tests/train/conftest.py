@@ -64,7 +64,7 @@ def before_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], No
     from axml_jax.train.loop import _Session
 
     # Where the loop takes its batches: they are made earlier, and in another thread.
-    original = _Session._steps
+    original: Callable[..., tuple[int, str]] = _Session._steps
 
     def install(act: Callable[[int], None]) -> None:
         def acting(batches: Iterator[Any], step: int) -> Iterator[Any]:
