@@ -57,7 +57,9 @@ class DataConfig(_Section):
         0, "train on this many documents only, drawn by seed; 0 means all"
     )
     length_buckets: int = _field(
-        1, "number of different padded lengths; each is compiled once; 1 pads all to one length"
+        1,
+        "number of different padded lengths, chosen to leave the least padding; each is "
+        "compiled once; 1 pads all to one length",
     )
     pool_batches: int = _field(
         1,

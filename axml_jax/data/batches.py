@@ -2,7 +2,8 @@
 
 An epoch's order depends on (seed, epoch) alone, so that a run continues at any step
 without replaying what came before.  Documents of like length may be put together
-(`pool_batches`) and padded to one of a few lengths (`axml_jax.data.buckets`).  Knows
+(`pool_batches`) and padded to one of a few lengths (`axml_jax.data.buckets`).  Labels
+stay lists of ids: the loss reads the logits at them and needs no dense target.  Knows
 nothing about models or devices.
 """
 
