@@ -57,7 +57,9 @@ class DataConfig(_Section):
         0, "train on this many documents only, drawn by seed; 0 means all"
     )
     length_buckets: int = _field(
-        1, "number of different padded lengths; each is compiled once; 1 pads all to one length"
+        1,
+        "number of different padded lengths, chosen to leave the least padding; each is "
+        "compiled once; 1 pads all to one length",
     )
     pool_batches: int = _field(
         1,
@@ -142,6 +144,17 @@ class TrainConfig(_Section):
 
 
 @dataclasses.dataclass
+class ParallelConfig(_Section):
+    """How devices share the work: no part of the experiment, so that a run may go on otherwise."""
+
+    labels: int = _field(
+        1,
+        "parts into which the label queries and what the optimizer keeps of them are split, each "
+        "on its own devices: for more labels than one device has room for; 1 has all on each",
+    )
+
+
+@dataclasses.dataclass
 class Config(_Section):
     """One experiment."""
 
@@ -149,6 +162,7 @@ class Config(_Section):
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    parallel: ParallelConfig = dataclasses.field(default_factory=ParallelConfig)
 
     def validate(self) -> Config:
         """Brings values to their fields' types; refuses what cannot be.
@@ -159,7 +173,7 @@ class Config(_Section):
         Raises:
           ConfigError: naming the first field that is of another type or out of range.
         """
-        for name, kind in (("data", DataConfig), ("model", ModelConfig), ("train", TrainConfig)):
+        for name, kind in _SECTIONS.items():
             section = getattr(self, name)
             if not isinstance(section, kind):
                 raise ConfigError(f"config.{name} must be a {kind.__name__}; {section!r} came.")
@@ -205,6 +219,12 @@ class Config(_Section):
         return dataclasses.asdict(self)
 
 
+_SECTIONS = {
+    "data": DataConfig,
+    "model": ModelConfig,
+    "train": TrainConfig,
+    "parallel": ParallelConfig,
+}
 _WHOLE_NUMBERS = {
     "seed": (0, _MANY),
     "data.max_tokens": (1, _MANY),
@@ -221,6 +241,7 @@ _WHOLE_NUMBERS = {
     "train.evaluations_per_epoch": (1, _MANY),
     "train.log_steps": (1, _MANY),
     "train.checkpoint_steps": (1, _MANY),
+    "parallel.labels": (1, _MANY),
 }
 
 

@@ -21,6 +21,7 @@ from axml_jax.data.corpus import Document
 from axml_jax.data.store import Store, open_store, write_store
 from axml_jax.data.text import Vocabulary
 from axml_jax.errors import ConfigError, InputError
+from axml_jax.layout import Layout, choose_layout
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.predict import Predictor
 from axml_jax.train.checkpoint import Checkpoints
@@ -76,7 +77,13 @@ class Model:
         self.module = module
         self.variables = variables
         self._max_tokens: int = description["data"]["max_tokens"]
-        self._predictor = Predictor(module, variables, max_tokens=self._max_tokens, batch_size=64)
+        self._predictor = Predictor(
+            module,
+            variables,
+            max_tokens=self._max_tokens,
+            batch_size=64,
+            layout=_layout(config, module.num_labels),
+        )
 
     def predict(
         self, texts: Iterable[str], top_k: int | None = None, min_probability: float = 0.0
@@ -252,11 +259,18 @@ def load(run_folder: str | os.PathLike[str]) -> Model:
     params = shapes.pop("params")
     checkpoints = Checkpoints(folder, read_only=True)
     try:
-        weights, _ = checkpoints.restore_best(params)
-        constants = checkpoints.restore_constants(shapes)
+        with _layout(config, num_labels).workspace():
+            weights, _ = checkpoints.restore_best(params)
+            constants = checkpoints.restore_constants(shapes)
     finally:
         checkpoints.close()
     return Model(config, description, vocabulary, labels, module, {"params": weights, **constants})
+
+
+def _layout(config: Config, num_labels: int) -> Layout:
+    """As in training where there are devices for it, else all labels on each device."""
+    devices, parts = jax.local_devices(), config.parallel.labels
+    return choose_layout(devices, num_labels, parts if len(devices) % parts == 0 else 1)
 
 
 def fit(

@@ -11,13 +11,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from axml_jax.data.batches import pad_documents
+from axml_jax.layout import ByDocuments, Layout
 from axml_jax.models.attention_xml import AttentionXML
-
-AXIS = "devices"
-"""The axis over which the rows of a batch are dealt to devices."""
 
 # Documents sorted by length together: enough to fill batches of like lengths, few enough
 # that the first answers of a stream do not wait long.
@@ -29,15 +26,6 @@ def predict_buckets(max_tokens: int) -> tuple[int, ...]:
     return tuple(sorted({max(1, -(-max_tokens // part)) for part in (4, 2, 1)}))
 
 
-def replicate(tree: Any, devices: Sequence[Any]) -> Any:
-    """Puts a copy of every array on each device, as `jax.pmap` over AXIS leaves its results.
-
-    What pmap is given in another form it copies anew at each call, and compiles for again.
-    """
-    mesh = Mesh(np.asarray(devices, dtype=object), (AXIS,))
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
-
-
 class Predictor:
     """Runs a model over any number of documents.
 
@@ -47,6 +35,7 @@ class Predictor:
       max_tokens: Tokens read of a document.
       batch_size: Documents at a time over all devices; rounded up to a multiple of them.
       devices: The devices to use; all local ones by default.
+      layout: How work is dealt to them; `ByDocuments` by default.
     """
 
     def __init__(
@@ -57,9 +46,11 @@ class Predictor:
         max_tokens: int,
         batch_size: int = 64,
         devices: Sequence[Any] | None = None,
+        layout: Layout | None = None,
     ) -> None:
         self._model = model
         self._devices = list(devices or jax.local_devices())
+        self._layout = layout or ByDocuments()
         self.variables = variables
         self._batch_size = -(-batch_size // len(self._devices)) * len(self._devices)
         self._buckets = predict_buckets(max_tokens)
@@ -72,7 +63,7 @@ class Predictor:
 
     @variables.setter
     def variables(self, variables: Any) -> None:
-        self._variables = replicate(variables, self._devices)
+        self._variables = self._layout.placed(variables, self._devices)
 
     def top_k(
         self, documents: Iterable[np.ndarray], k: int
@@ -109,9 +100,8 @@ class Predictor:
             token_ids, lengths = pad_documents(
                 [documents[row] for row in rows], self._rows(len(documents)), self._buckets
             )
-            shape = (len(self._devices), -1)
-            split = token_ids.reshape(*shape, token_ids.shape[1]), lengths.reshape(shape)
-            pending.append((rows, run(self.variables, *split)))
+            dealt = self._layout.dealt((token_ids, lengths), self._devices)
+            pending.append((rows, run(self.variables, dealt)))
         for rows, (some_logits, some_ids) in pending:
             logits[rows] = np.asarray(some_logits).reshape(-1, k)[: len(rows)]
             label_ids[rows] = np.asarray(some_ids).reshape(-1, k)[: len(rows)]
@@ -130,13 +120,5 @@ class Predictor:
 
     def _step(self, k: int) -> Callable[..., Any]:
         if k not in self._compiled:
-
-            def top_k(variables: Any, token_ids: jax.Array, lengths: jax.Array) -> Any:
-                return self._model.apply(
-                    variables, token_ids, lengths, k, method=AttentionXML.top_k
-                )
-
-            self._compiled[k] = jax.pmap(
-                top_k, axis_name=AXIS, in_axes=(None, 0, 0), devices=self._devices
-            )
+            self._compiled[k] = self._layout.compiled_top_k(self._model, k, self._devices)
         return self._compiled[k]

@@ -121,7 +121,7 @@ def open_run(
     folder = pathlib.Path(folder)
     if (folder / "run.json").is_file():
         old = read_description(folder)
-        differing = _differences(old["config"], config, "config")
+        differing = _differences(_experiment(old["config"]), _experiment(config), "config")
         for part in ("fingerprint", "vectors"):
             differing += _differences(old["data"].get(part), data.get(part), f"data.{part}")
         if differing:
@@ -143,6 +143,11 @@ def open_run(
         )
     folder.mkdir(parents=True, exist_ok=True)
     return folder, False
+
+
+def _experiment(config: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without what may change from start to start."""
+    return {name: value for name, value in config.items() if name != "parallel"}
 
 
 def describe_run(

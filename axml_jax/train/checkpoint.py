@@ -139,7 +139,9 @@ class Checkpoints:
                 f"the checkpoint of step {step} is of another model than run.json describes.",
                 file=manager.directory,
             )
-        device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        device = jax.sharding.SingleDeviceSharding(
+            jax.config.jax_default_device or jax.local_devices()[0]  # type: ignore[attr-defined]
+        )
         shapes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), tree
         )

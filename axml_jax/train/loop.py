@@ -12,23 +12,24 @@ import dataclasses
 import math
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 
 from axml_jax import runs
 from axml_jax.config import Config
+from axml_jax.data.batches import Batch
+from axml_jax.data.prefetch import prefetch
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError
-from axml_jax.predict import AXIS, replicate
 from axml_jax.progress import bar, say, silenced
 from axml_jax.train import initial, processes
 from axml_jax.train.checkpoint import SharedCheckpoints
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.plan import Plan, make_plan
 from axml_jax.train.state import TrainState
-from axml_jax.train.step import make_train_step, split_rows
+from axml_jax.train.step import make_train_step
 from axml_jax.train.validation import SELECTION, Validator
 
 # Steps that the host may run ahead of the device: enough to keep it busy, not without end.
@@ -113,6 +114,7 @@ def _open(
     _, continued = runs.open_run(folder, config, data)
     if not continued:
         data["word_width"] = plan.model.width
+        data["padding"] = plan.batches.padding()._asdict()
         runs.describe_run(folder, config, data, plan.devices)
 
 
@@ -131,7 +133,7 @@ class _Session:
         self.counters = Counters()
         self.writer: runs.MetricWriter | runs.NoWriter | None = None
         self.validator: Validator | None = None
-        self.optimizer = make_optimizer(plan.config, plan.total_steps)
+        self.optimizer = make_optimizer(plan.config, plan.total_steps, plan.layout.global_norm)
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(plan.config.seed))
         self.pending: list[jax.Array] = []  # losses that are still on the device
         self.interval_begin = time.monotonic()
@@ -151,11 +153,12 @@ class _Session:
         if not begun and processes.is_first():
             self._write_names()
         # One reads the documents for the label states; the others get its values below.
-        params, constants = self._initial_values(not begun and processes.is_first())
-        state = self.optimizer.start(params)
-        del params  # the state holds them; a second copy would stay for the whole run
-        self.checkpoints.save_constants(constants)
-        restored = self.checkpoints.restore_latest(state)
+        with plan.layout.workspace():
+            params, constants = self._initial_values(not begun and processes.is_first())
+            state = self.optimizer.start(params)
+            del params  # the state holds them; a second copy would stay for the whole run
+            self.checkpoints.save_constants(constants)
+            restored = self.checkpoints.restore_latest(state)
         if restored is not None:
             state, saved = restored
             self.counters = Counters(**saved)
@@ -172,26 +175,32 @@ class _Session:
             self.writer = runs.NoWriter()
         if len(plan.parts.valid):
             self.validator = Validator(
-                plan.config, plan.store, plan.parts, plan.model, self.devices
+                plan.config, plan.store, plan.parts, plan.model, self.devices, plan.layout
             )
-        # in_axes and out_axes None: the state is one replicated value, not a stack of copies.
-        state, constants = replicate((state, constants), self.devices)
-        step = jax.pmap(
-            make_train_step(plan.model, self.optimizer, steps_per_epoch=self.steps_per_epoch),
-            axis_name=AXIS,
-            in_axes=(None, None, 0, None),
-            out_axes=(None, None),
-            devices=plan.devices,
-            donate_argnums=(0,),
+        layout = plan.layout
+        state, constants, self.dropout_key = layout.placed(
+            (state, constants, self.dropout_key), self.devices
+        )
+        step = layout.compiled(
+            make_train_step(
+                plan.model, self.optimizer, steps_per_epoch=self.steps_per_epoch, layout=layout
+            ),
+            plan.devices,
+        )
+        padding = plan.batches.padding()
+        say(
+            f"{100 * padding.share:.0f} of 100 tokens computed are padding "
+            f"({100 * padding.share_without_buckets:.0f} without buckets)"
         )
         total = self.settings.epochs * len(plan.parts.train)
         with (
             runs.StopRequest() as stop,
             bar("training", total, "documents", self._documents_at(start)) as advance,
+            prefetch(plan.batches.from_step(start, plan.total_steps), self._put) as batches,
         ):
             agreed = processes.Agreement(stop, plan.devices, _AHEAD)
             self.lag = agreed.lag
-            done, ended = self._steps(step, state, constants, start, agreed, advance)
+            done, ended = self._steps(step, state, constants, start, agreed, advance, batches)
         return self._result(done, ended)
 
     def _write_names(self) -> None:
@@ -234,13 +243,13 @@ class _Session:
         step: int,
         agreed: processes.Agreement,
         advance: Callable[..., None],
+        batches: Iterator[Batch],
     ) -> tuple[int, str]:
         """Takes the steps that are left; returns how many were done in all, and why it ended."""
         total = self.plan.total_steps
         first = step + 1
         self._begin_interval()
-        for batch in self.plan.batches.from_step(step, total):
-            rows = split_rows(batch, len(self.devices))
+        for rows in batches:
             state, loss = step_fn(state, constants, rows, self.dropout_key)
             step += 1
             if step == first:
@@ -285,6 +294,10 @@ class _Session:
         say(f"first step done {seconds:.1f} s after the start")
         assert self.writer is not None
         self.writer.write_timings(step, {"seconds_to_first_step": seconds})
+
+    def _put(self, batch: Batch) -> Batch:
+        """Puts this process's rows of a batch on its devices."""
+        return self.plan.layout.dealt(batch, self.devices)
 
     def _settle(self, step: int) -> None:
         """Brings the losses of finished steps to the host, in order."""
@@ -344,7 +357,7 @@ class _Session:
     def _evaluate(self, state: TrainState, constants: Any, step: int, scheduled: bool) -> str:
         """Validates, keeps the weights if they are the best; returns why to end, or ""."""
         counters = self.counters
-        weights = self.optimizer.weights(state)
+        weights = self.plan.layout.gathered(self.optimizer.weights(state))
         if self.validator is None:
             # Nothing to select by: the newest weights are the ones to keep.
             counters.best_step = step
@@ -376,7 +389,9 @@ class _Session:
     def _save(self, state: TrainState) -> None:
         assert self.writer is not None
         self.counters.metrics_bytes = self.writer.flush()
-        self.checkpoints.save_latest(state, dataclasses.asdict(self.counters))
+        self.checkpoints.save_latest(
+            self.plan.layout.gathered(state), dataclasses.asdict(self.counters)
+        )
 
     def _documents_at(self, step: int) -> int:
         epoch, index = divmod(step, self.steps_per_epoch)

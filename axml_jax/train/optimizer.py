@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 
 from axml_jax.config import Config, TrainConfig
+from axml_jax.layout import tree_norm
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.train import word_rows
 from axml_jax.train.state import Params, TrainState, running_mean
@@ -200,11 +201,6 @@ def learning_rate(config: TrainConfig, total_steps: int) -> optax.Schedule:
     # The first step already moves: it uses peak / warmup_steps, not 0.
     rise = optax.linear_schedule(peak / config.warmup_steps, peak, max(config.warmup_steps - 1, 1))
     return optax.join_schedules([rise, after], [config.warmup_steps])
-
-
-def tree_norm(tree: Any) -> jax.Array:
-    """The Euclidean norm of all arrays together."""
-    return jnp.sqrt(jnp.stack([jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)]).sum())
 
 
 def clip_by_norm(most: float, norm: Callable[[Params], jax.Array]) -> optax.GradientTransformation:

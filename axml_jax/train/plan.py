@@ -13,9 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from axml_jax.config import Config
-from axml_jax.data.batches import TrainBatches, bucket_lengths
+from axml_jax.data.batches import TrainBatches
+from axml_jax.data.buckets import bucket_lengths
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError, InputError
+from axml_jax.layout import Layout, choose_layout
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.train import initial, processes
 
@@ -82,6 +84,7 @@ class Plan:
       devices: Of all processes.
       batches: This process's rows of the training batches, by step.
       model: The module, without parameters.
+      layout: How work is dealt to the devices.
     """
 
     config: Config
@@ -91,6 +94,7 @@ class Plan:
     buckets: tuple[int, ...]
     batches: TrainBatches
     model: AttentionXML
+    layout: Layout
 
     @property
     def total_steps(self) -> int:
@@ -119,6 +123,7 @@ def make_plan(config: Config, store: Store, devices: list[Any]) -> Plan:
             f"cannot share evenly; the next that they can is "
             f"{-(-data.batch_size // len(devices)) * len(devices)}."
         )
+    layout = choose_layout(devices, store.num_train_labels, config.parallel.labels)
     parts = choose_parts(config, store)
     split = store.splits["train"]
     buckets = bucket_lengths(split.lengths[parts.train], data.max_tokens, data.length_buckets)
@@ -144,4 +149,4 @@ def make_plan(config: Config, store: Store, devices: list[Any]) -> Plan:
             f"config.model.attention={config.model.attention}, config.model.recurrence="
             f"{config.model.recurrence}: {error}"
         ) from error
-    return Plan(config, store, devices, parts, buckets, batches, model)
+    return Plan(config, store, devices, parts, buckets, batches, model, layout)

@@ -20,7 +20,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from axml_jax.errors import ConfigError
-from axml_jax.predict import AXIS
+from axml_jax.layout import AXIS
 from axml_jax.runs import StopRequest
 
 T = TypeVar("T")

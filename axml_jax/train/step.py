@@ -9,13 +9,10 @@ import jax
 import jax.numpy as jnp
 
 from axml_jax.data.batches import Batch
+from axml_jax.layout import ByDocuments, Layout, Step
 from axml_jax.models.attention_xml import AttentionXML
-from axml_jax.predict import AXIS
-from axml_jax.train.layout import ByDocuments, Layout, Step
 from axml_jax.train.optimizer import Optimizer
 from axml_jax.train.state import Params, TrainState
-
-__all__ = ["AXIS", "make_train_step", "split_rows"]
 
 
 def make_train_step(
@@ -59,8 +56,3 @@ def make_train_step(
         return optimizer.update(state, reading, gradient), loss
 
     return step
-
-
-def split_rows(batch: Batch, devices: int) -> Batch:
-    """Gives each device its rows: every array [B, ...] becomes [devices, B / devices, ...]."""
-    return Batch(*(array.reshape(devices, -1, *array.shape[1:]) for array in batch))

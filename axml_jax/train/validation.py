@@ -8,6 +8,7 @@ from typing import Any
 from axml_jax import metrics
 from axml_jax.config import Config
 from axml_jax.data.store import Store
+from axml_jax.layout import Layout
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.predict import Predictor
 from axml_jax.train import processes
@@ -26,6 +27,7 @@ class Validator:
       parts: Whose validation documents are scored; there is at least one.
       model: The module.
       devices: This process's devices to predict on; several processes share the documents.
+      layout: How work is dealt to them.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Validator:
         parts: Parts,
         model: AttentionXML,
         devices: Sequence[Any],
+        layout: Layout,
     ) -> None:
         self._split = store.splits[parts.valid_split]
         self._documents = parts.valid
@@ -47,6 +50,7 @@ class Validator:
             max_tokens=config.data.max_tokens,
             batch_size=max(64, config.data.batch_size),
             devices=devices,
+            layout=layout,
         )
 
     def score(self, variables: Any) -> dict[str, float]:

@@ -1,13 +1,15 @@
 """Orders that a seed decides, few padded lengths, batches addressed by step."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from axml_jax.data.batches import (
+    Batch,
+    Padding,
     TrainBatches,
-    bucket_lengths,
     epoch_order,
     pad_documents,
 )
@@ -31,14 +33,45 @@ def make_split() -> Split:
     )
 
 
+def mapped(split: Split, folder: Path) -> Split:
+    """The same with its arrays mapped into memory, as in a store."""
+    arrays = {}
+    for name in ("tokens", "offsets", "label_ids", "label_offsets"):
+        np.save(folder / f"{name}.npy", getattr(split, name))
+        arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="r")
+    return Split(**arrays, num_labels=split.num_labels)
+
+
+def plain_batch(split: Split, documents: np.ndarray, first: int, width: int) -> Batch:
+    """The batch of `batches` with these documents, token by token and label by label."""
+    tokens = [split.document(i)[:20].tolist() for i in documents]
+    longest = max(len(document) for document in tokens)
+    padded = 8 if longest <= 8 else 16 if longest <= 16 else 20
+    token_ids, label_ids = [[0] * padded for _ in range(8)], [[10] * width for _ in range(8)]
+    for row, i in enumerate(documents):
+        for place, token in enumerate(tokens[row]):
+            token_ids[row][place] = token
+        for place, label in enumerate(x for x in split.labels(i).tolist() if x < 10):
+            label_ids[row][place] = label
+    fillers = 8 - len(documents)
+    return Batch(
+        np.array(token_ids, np.int32),
+        np.array([len(document) for document in tokens] + [1] * fillers, np.int32),
+        np.array(label_ids, np.int32),
+        np.array([1] * len(documents) + [0] * fillers, np.float32),
+        np.array(range(first, first + 8), np.int32),
+    )
+
+
 def batches(
     members: np.ndarray | None = None,
     batch_size: int = 8,
     pool_batches: int = 1,
     rows: slice | None = None,
+    split: Split | None = None,
 ) -> TrainBatches:
     return TrainBatches(
-        make_split(),
+        split or make_split(),
         np.arange(len(LENGTHS)) if members is None else members,
         num_labels=10,
         batch_size=batch_size,
@@ -87,25 +120,6 @@ def test_the_batch_that_is_not_full_is_a_random_one_and_last() -> None:
         assert len(set(lasts)) == 5
 
 
-@pytest.mark.parametrize(
-    ("lengths", "max_tokens", "count", "expected"),
-    [
-        ([3, 5, 30], 500, 1, (30,)),
-        ([3, 5, 30], 16, 1, (16,)),
-        # The median, 5, is rounded up to 8.
-        ([3, 5, 30], 500, 2, (8, 30)),
-        (list(range(1, 101)), 500, 4, (32, 56, 80, 100)),
-        ([4, 4, 4, 4], 500, 4, (4,)),
-        ([7], 500, 3, (7,)),
-        ([], 500, 3, (1,)),
-    ],
-)
-def test_bucket_lengths(
-    lengths: list[int], max_tokens: int, count: int, expected: tuple[int, ...]
-) -> None:
-    assert bucket_lengths(np.array(lengths, np.int32), max_tokens, count) == expected
-
-
 def test_padding_takes_the_smallest_bucket_and_cuts_at_the_largest() -> None:
     long, short = np.arange(2, 14, dtype=np.int32), np.array([5], np.int32)
     token_ids, lengths = pad_documents([short], 2, (4, 8))
@@ -145,6 +159,37 @@ def test_an_epoch_shows_every_member_once_with_its_own_labels(pool: int) -> None
     assert sorted(seen) == members.tolist()
 
 
+@pytest.mark.parametrize("pool", [1, 3])
+def test_a_batch_is_bit_for_bit_what_the_plain_way_makes(pool: int, tmp_path: Path) -> None:
+    split = mapped(make_split(), tmp_path)
+    assert isinstance(split.tokens, np.memmap)
+    members = np.arange(3, 53)  # 50 documents: 7 batches, the last of 2
+    width = max(len(LABELS[i]) for i in members)
+    made = list(batches(members, pool_batches=pool, split=split).from_step(0, 14))
+    cut = np.minimum(LENGTHS[members], 20)
+    for epoch in range(2):
+        order = epoch_order(cut, 8, pool, 3, epoch)
+        for index in range(7):
+            documents = members[order[8 * index : 8 * index + 8]]
+            batch = made[7 * epoch + index]
+            for name, one in plain_batch(split, documents, 8 * index, width)._asdict().items():
+                other = getattr(batch, name)
+                assert (one.shape, one.dtype) == (other.shape, other.dtype)
+                assert one.tobytes() == other.tobytes(), name
+                assert type(other) is np.ndarray
+                assert other.flags.owndata
+
+
+@pytest.mark.parametrize("pool", [1, 3])
+def test_the_padding_that_is_told_is_that_of_the_batches(pool: int) -> None:
+    train = batches(pool_batches=pool)
+    made = list(train.from_step(0, 7))
+    real = sum(int(batch.lengths[batch.weights == 1].sum()) for batch in made)
+    computed = sum(batch.token_ids.size for batch in made)
+    assert train.padding() == pytest.approx(Padding(1 - real / computed, 1 - real / (7 * 8 * 20)))
+    assert computed < 7 * 8 * 20 or pool == 1
+
+
 def test_shapes_are_few() -> None:
     shapes = {batch.token_ids.shape for batch in batches(pool_batches=1000).from_step(0, 14)}
     assert shapes <= {(8, 8), (8, 16), (8, 20)}
@@ -176,7 +221,7 @@ def test_some_rows_are_those_of_the_whole_batch() -> None:
     whole = list(batches(pool_batches=2).from_step(0, 14))
     parts = [
         list(batches(pool_batches=2, rows=rows).from_step(0, 14))
-        for rows in (slice(0, 2), slice(2, 8))
+        for rows in (slice(0, 2), slice(2, 6), slice(6, 8))
     ]
     for batch, *shares in zip(whole, *parts, strict=True):
         for name, values in batch._asdict().items():

@@ -11,7 +11,6 @@ import pytest
 
 if TYPE_CHECKING:
     from axml_jax.config import Config
-    from axml_jax.data.batches import Batch, TrainBatches
     from axml_jax.data.store import Store
 
 Train = Callable[..., dict[str, Any]]
@@ -62,16 +61,24 @@ def whole(
 @pytest.fixture
 def before_step(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], None]], None]:
     """Has a function called with each step's number, from 1, before that step is taken."""
-    from axml_jax.data.batches import TrainBatches
+    from axml_jax.train.loop import _Session
 
-    original = TrainBatches.from_step
+    # Where the loop takes its batches: they are made earlier, and in another thread.
+    original: Callable[..., tuple[int, str]] = _Session._steps
 
     def install(act: Callable[[int], None]) -> None:
-        def from_step(self: TrainBatches, step: int, end: int) -> Iterator[Batch]:
-            for number, batch in enumerate(original(self, step, end), step + 1):
+        def acting(batches: Iterator[Any], step: int) -> Iterator[Any]:
+            for number, batch in enumerate(batches, step + 1):
                 act(number)
                 yield batch
 
-        monkeypatch.setattr(TrainBatches, "from_step", from_step)
+        def steps(
+            self: _Session, step_fn: Any, state: Any, constants: Any, step: int, *others: Any
+        ) -> tuple[int, str]:
+            *between, batches = others
+            ready = acting(batches, step)
+            return original(self, step_fn, state, constants, step, *between, ready)
+
+        monkeypatch.setattr(_Session, "_steps", steps)
 
     return install

@@ -30,11 +30,10 @@ SECONDS = 60  # a process that has not ended by then hangs
 
 # launch/train.py, but for what happens before a step and a count of the tokens that are read.
 WORKER = """
-import runpy, sys
+import itertools, os, runpy, signal, sys, time
 import numpy as np
-from axml_jax.data import opened
 from axml_jax.data.batches import TrainBatches
-from axml_jax.train import joining
+from axml_jax.train import joining, loop
 
 joining._DEAD_AFTER_SECONDS = 5
 script, reads, act, at = sys.argv[1:5]
@@ -46,18 +45,25 @@ class Reads:
         np.add.at(self.counts, np.arange(len(self.tokens))[key], 1)
         return self.tokens[key]
 
-steps = TrainBatches.from_step
-def from_step(self, step, end):
-    split = self._split
+from_step = TrainBatches.from_step
+def counted(self, step, end):
     if reads:
-        split.tokens = Reads(split.tokens)
-    for number, batch in enumerate(steps(self, step, end), step + 1):
-        if number == int(at):
-            exec(act)
+        self._tokens = Reads(self._tokens)
+    for batch in from_step(self, step, end):
         if reads:
-            np.save(reads, split.tokens.counts[split.offsets[:-1]])
+            np.save(reads, self._tokens.counts[self._offsets[:-1]])
         yield batch
-TrainBatches.from_step = from_step
+TrainBatches.from_step = counted
+
+steps = loop._Session._steps
+def acting(self, step_fn, state, constants, step, *others):
+    numbers = itertools.count(step + 1)
+    def act_and_step(*arguments):
+        if next(numbers) == int(at):
+            exec(act)
+        return step_fn(*arguments)
+    return steps(self, act_and_step, state, constants, step, *others)
+loop._Session._steps = acting
 sys.argv = [script, *sys.argv[5:]]
 runpy.run_path(script, run_name="__main__")
 """

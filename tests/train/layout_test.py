@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import PartitionSpec
 
 from axml_jax.config import Config
 from axml_jax.data.batches import Batch
+from axml_jax.errors import ConfigError
+from axml_jax.layout import ByDocuments, ByDocumentsAndLabels, choose_layout
 from axml_jax.models.attention_xml import AttentionXML
-from axml_jax.train.layout import DATA, LABELS, ByDocuments, ByDocumentsAndLabels
 from axml_jax.train.optimizer import Optimizer, make_optimizer
-from axml_jax.train.step import make_train_step, split_rows
+from axml_jax.train.step import make_train_step
 
 B, T, L, V = 8, 6, 9, 40
 KEY = jax.random.key(7)
@@ -69,8 +69,7 @@ def train(
     )
     found = []
     for batch in batches:
-        rows = split_rows(batch, devices) if isinstance(layout, ByDocuments) else batch
-        state, loss = step(state, layout.placed({}, chosen), rows, KEY)
+        state, loss = step(state, {}, layout.dealt(batch, chosen), KEY)
         found.append(float(loss))
     return found, state
 
@@ -129,17 +128,23 @@ def test_top_k_is_that_of_one_device(data: int, parts: int, k: int) -> None:
     )
     layout = ByDocumentsAndLabels(L, parts)
     devices = jax.local_devices()[: data * parts]
-    placed = layout.placed(params, devices)
-    rows = PartitionSpec((DATA, LABELS))
-    specs = jax.tree.map(lambda leaf: leaf.sharding.spec, placed)
-    logits, ids = jax.jit(
-        jax.shard_map(
-            lambda params, *documents: layout.top_k(model, {"params": params}, *documents, k),
-            mesh=layout.mesh(devices),
-            in_specs=(specs, rows, rows),
-            out_specs=(rows, rows),
-            check_vma=False,
-        )
-    )(placed, batch.token_ids, batch.lengths)
+    best = layout.compiled_top_k(model, k, devices)
+    documents = layout.dealt((batch.token_ids, batch.lengths), devices)
+    logits, ids = best(layout.placed({"params": params}, devices), documents)
     np.testing.assert_array_equal(ids, expected[1])
     np.testing.assert_allclose(logits, expected[0], rtol=1e-5, atol=1e-6)
+
+
+def test_documents_are_dealt_in_order() -> None:
+    dealt = ByDocuments().dealt(BATCHES[0], jax.local_devices()[:4])
+    assert dealt.token_ids.shape == (4, 2, T)
+    np.testing.assert_array_equal(dealt.positions, [[0, 1], [2, 3], [4, 5], [6, 7]])
+    np.testing.assert_array_equal(dealt.token_ids[2, 1], BATCHES[0].token_ids[5])
+
+
+def test_parts_that_the_devices_cannot_hold_are_refused() -> None:
+    devices = jax.local_devices()[:4]
+    assert isinstance(choose_layout(devices, L, 1), ByDocuments)
+    assert isinstance(choose_layout(devices, L, 2), ByDocumentsAndLabels)
+    with pytest.raises(ConfigError, match=r"labels is 3, but 4 devices .* rows of 3"):
+        choose_layout(devices, L, 3)

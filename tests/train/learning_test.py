@@ -12,7 +12,7 @@ from axml_jax.data.store import write_store
 from axml_jax.train.initial import initial_variables
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.plan import make_plan
-from axml_jax.train.step import AXIS, make_train_step, split_rows
+from axml_jax.train.step import make_train_step
 from axml_jax.train.validation import Validator
 
 
@@ -34,21 +34,18 @@ def test_one_batch_of_40_real_documents_is_learned_by_heart(tmp_path: Path) -> N
     assert plan.batches.steps_per_epoch == 1
     params = initial_variables(plan.model, jax.random.key(0), store, config, -3.0)["params"]
     optimizer = make_optimizer(config, 1)
-    step = jax.pmap(
-        make_train_step(plan.model, optimizer, steps_per_epoch=1),
-        axis_name=AXIS,
-        in_axes=(None, None, 0, None),
-        out_axes=None,
-        devices=plan.devices,
+    layout = plan.layout
+    step = layout.compiled(
+        make_train_step(plan.model, optimizer, steps_per_epoch=1, layout=layout), plan.devices
     )
-    state = optimizer.start(params)
+    state = layout.placed(optimizer.start(params), plan.devices)
     (batch,) = plan.batches.from_step(0, 1)
-    validator = Validator(config, store, plan.parts, plan.model, plan.devices)
+    validator = Validator(config, store, plan.parts, plan.model, plan.devices, layout)
     sizes = np.diff(store.splits["train"].label_offsets)
     most = 100 * np.minimum(sizes, 5).mean() / 5
     before = validator.score({"params": state.params})["P@5"]
     for _ in range(150):
-        state, _loss = step(state, {}, split_rows(batch, 1), jax.random.key(0))
+        state, _loss = step(state, {}, layout.dealt(batch, plan.devices), jax.random.key(0))
     after = validator.score({"params": state.params})
     assert before < 0.5 * most
     assert after["P@5"] == pytest.approx(most)

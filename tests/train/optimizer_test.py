@@ -113,7 +113,7 @@ def run(config: Config, steps: int) -> list[TrainState]:
         if config.train.lazy_words:
             read = state.params["words"]["vectors"].at[words].get(mode="fill", fill_value=0)
             reading = Reading(model, {"words": {"vectors": read}}, model, jnp.asarray(words))
-            gradient = {"words": {"vectors": jnp.asarray(rows, jnp.float32)}}
+            gradient: dict[str, Any] = {"words": {"vectors": jnp.asarray(rows, jnp.float32)}}
         else:
             reading = Reading(model, state.params, model, None)
             gradient = {"words": {"vectors": table}}

@@ -10,15 +10,17 @@ import optax
 import pytest
 
 from axml_jax.data.batches import Batch
+from axml_jax.layout import ByDocuments
 from axml_jax.losses import dense_binary_cross_entropy
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.train.optimizer import Dense
 from axml_jax.train.state import TrainState
-from axml_jax.train.step import AXIS, make_train_step, split_rows
+from axml_jax.train.step import make_train_step
 
 B, T, L = 8, 6, 5
 STEPS_PER_EPOCH = 2
 KEY = jax.random.key(7)
+LAYOUT = ByDocuments()
 
 pytestmark = pytest.mark.usefixtures("compilation_cache")
 
@@ -57,17 +59,14 @@ def run(
     optimizer = Dense(optax.adam(0.05), average_steps)
     tokens, lengths = jnp.ones((1, T), jnp.int32), jnp.ones((1,), jnp.int32)
     params = jax.jit(model.init)(jax.random.key(0), tokens, lengths)["params"]
-    state = optimizer.start(params)
-    step = jax.pmap(
-        make_train_step(model, optimizer, steps_per_epoch=STEPS_PER_EPOCH),
-        axis_name=AXIS,
-        in_axes=(None, None, 0, None),
-        out_axes=(None, None),
-        devices=jax.local_devices()[:devices],
+    chosen = jax.local_devices()[:devices]
+    state = LAYOUT.placed(optimizer.start(params), chosen)
+    step = LAYOUT.compiled(
+        make_train_step(model, optimizer, steps_per_epoch=STEPS_PER_EPOCH), chosen
     )
     losses = []
     for batch in batches:
-        state, loss = step(state, {}, split_rows(batch, devices), KEY)
+        state, loss = step(state, {}, LAYOUT.dealt(batch, chosen), KEY)
         losses.append(float(loss))
     return losses, state
 
@@ -129,15 +128,14 @@ def test_a_documents_dropout_follows_its_place_in_the_epoch() -> None:
 def test_each_epoch_draws_its_own_masks() -> None:
     model = make_model(0.5)
     optimizer = Dense(optax.sgd(0.0))
-    step = make_train_step(model, optimizer, steps_per_epoch=2)
-    mapped = jax.pmap(step, axis_name=AXIS, in_axes=(None, None, 0, None), out_axes=None,
-                      devices=jax.local_devices()[:1])  # fmt: skip
+    devices = jax.local_devices()[:1]
+    step = LAYOUT.compiled(make_train_step(model, optimizer, steps_per_epoch=2), devices)
     tokens, lengths = jnp.ones((1, T), jnp.int32), jnp.ones((1,), jnp.int32)
     params = jax.jit(model.init)(jax.random.key(0), tokens, lengths)["params"]
-    state = optimizer.start(params)
+    state = LAYOUT.placed(optimizer.start(params), devices)
     losses = []
     for _ in range(4):
-        state, loss = mapped(state, {}, split_rows(BATCHES[0], 1), KEY)
+        state, loss = step(state, {}, LAYOUT.dealt(BATCHES[0], devices), KEY)
         losses.append(float(loss))
     assert int(state.step) == 4
     # Weights stand still: only masks differ, and those only from epoch to epoch.
@@ -152,10 +150,3 @@ def test_the_average_is_the_mean_of_the_steps() -> None:
     expected = jax.tree.map(lambda a, b: (a + b) / 2, after_one.params, after_two.params)
     assert_close(after_two.average, expected)
     assert run(1, BATCHES[:1], average_steps=0)[1].average == ()
-
-
-def test_rows_are_dealt_in_order() -> None:
-    split = split_rows(BATCHES[0], 4)
-    assert split.token_ids.shape == (4, 2, T)
-    np.testing.assert_array_equal(split.positions, [[0, 1], [2, 3], [4, 5], [6, 7]])
-    np.testing.assert_array_equal(split.token_ids[2, 1], BATCHES[0].token_ids[5])

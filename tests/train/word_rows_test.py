@@ -10,14 +10,16 @@ import optax
 import pytest
 
 from axml_jax.data.batches import Batch
+from axml_jax.layout import AXIS, ByDocuments
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.train import word_rows
 from axml_jax.train.optimizer import Dense, LazyWords, Optimizer
 from axml_jax.train.state import TrainState
-from axml_jax.train.step import AXIS, make_train_step, split_rows
+from axml_jax.train.step import make_train_step
 
 B, T, L = 8, 6, 5
 KEY = jax.random.key(7)
+LAYOUT = ByDocuments()
 
 pytestmark = pytest.mark.usefixtures("compilation_cache")
 
@@ -59,17 +61,13 @@ def run(
     model = make_model(words)
     tokens, lengths = jnp.ones((1, T), jnp.int32), jnp.ones((1,), jnp.int32)
     params = jax.jit(model.init)(jax.random.key(0), tokens, lengths)["params"]
-    state = optimizer.start(params)
-    step = jax.pmap(
-        make_train_step(model, optimizer, steps_per_epoch=2),
-        axis_name=AXIS,
-        in_axes=(None, None, 0, None),
-        out_axes=(None, None),
-        devices=jax.local_devices()[:devices],
+    state = LAYOUT.placed(optimizer.start(params), jax.local_devices()[:devices])
+    step = LAYOUT.compiled(
+        make_train_step(model, optimizer, steps_per_epoch=2), jax.local_devices()[:devices]
     )
     losses = []
     for batch in batches:
-        state, loss = step(state, {}, split_rows(batch, devices), KEY)
+        state, loss = step(state, {}, LAYOUT.dealt(batch, jax.local_devices()[:devices]), KEY)
         losses.append(float(loss))
     return losses, state
 
@@ -137,15 +135,9 @@ def test_the_compiled_step_makes_no_array_of_the_tables_size() -> None:
     for name, optimizer in (("lazy", lazy(2)), ("dense", dense(2))):
         tokens, lengths = jnp.ones((1, T), jnp.int32), jnp.ones((1,), jnp.int32)
         params = jax.eval_shape(model.init, jax.random.key(0), tokens, lengths)["params"]
-        step = jax.pmap(
-            make_train_step(model, optimizer, steps_per_epoch=2),
-            axis_name=AXIS,
-            in_axes=(None, None, 0, None),
-            out_axes=(None, None),
-            devices=jax.local_devices()[:1],
-            donate_argnums=(0,),
-        )
-        batch = split_rows(make_batch(0, words), 1)
+        devices = jax.local_devices()[:1]
+        step: Any = LAYOUT.compiled(make_train_step(model, optimizer, steps_per_epoch=2), devices)
+        batch = LAYOUT.dealt(make_batch(0, words), devices)
         compiled = step.lower(jax.eval_shape(optimizer.start, params), {}, batch, KEY).compile()
         memory = compiled.memory_analysis()
         made = re.findall(rf"= f32\[{words},{width}\]\S* (\S+?)\(", compiled.as_text())

@@ -1,11 +1,12 @@
-"""How a training step is dealt to devices: by documents, or by documents and labels.
+"""How work is dealt to devices: by documents, or by documents and labels.
 
-A layout knows what of the loss a device computes and how devices add up their gradients; the
-step is the same for all.  Knows nothing of optimizers or loops.
+A layout knows where weights and documents lie, what of the loss a device computes and how devices
+add up their gradients; steps are the same for all.  Knows nothing of optimizers or loops.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -17,12 +18,46 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from axml_jax import losses
 from axml_jax.data.batches import Batch
+from axml_jax.errors import ConfigError
 from axml_jax.models.attention_xml import AttentionXML
-from axml_jax.predict import AXIS, replicate
-from axml_jax.train.optimizer import tree_norm
 
+AXIS = "devices"
+"""The axis over which the rows of a batch are dealt to devices."""
 DATA, LABELS = "data", "labels"
+"""The axes of a mesh of documents and labels."""
+_ROWS = PartitionSpec((DATA, LABELS))
 Step = Callable[[Any, Any, Any, Array], tuple[Any, Array]]
+
+
+def tree_norm(tree: Any) -> Array:
+    """The Euclidean norm of all arrays together."""
+    return jnp.sqrt(jnp.stack([jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)]).sum())
+
+
+def choose_layout(devices: Sequence[Any], num_labels: int, parts: int) -> Layout:
+    """By documents; by labels too where their queries are split into several parts.
+
+    Args:
+      devices: All that take part.
+      num_labels: L.
+      parts: `config.parallel.labels`.
+
+    Raises:
+      ConfigError: parts that these devices cannot hold.
+    """
+    if parts == 1:
+        return ByDocuments()
+    if len(devices) % parts:
+        raise ConfigError(
+            f"config.parallel.labels is {parts}, but {len(devices)} devices cannot be dealt into "
+            f"rows of {parts}; it must divide their number."
+        )
+    if len({device.process_index for device in devices}) > 1:
+        raise ConfigError(
+            f"config.parallel.labels is {parts}: labels are split over the devices of one process, "
+            "and there are several."
+        )
+    return ByDocumentsAndLabels(num_labels, parts)
 
 
 class Layout(Protocol):
@@ -50,6 +85,30 @@ class Layout(Protocol):
     def global_norm(self, gradient: Any) -> Array:
         """The Euclidean norm of the whole gradient, from what a device has of it."""
 
+    def workspace(self) -> contextlib.AbstractContextManager[None]:
+        """Where new arrays lie that no single device of the layout need have room for."""
+
+    def placed(self, tree: Any, devices: Sequence[Any]) -> Any:
+        """Puts weights, a whole state or frozen tables where the compiled functions want them."""
+
+    def gathered(self, tree: Any) -> Any:
+        """The inverse of `placed`: arrays that any number of devices can read."""
+
+    def dealt(self, rows: Any, devices: Sequence[Any]) -> Any:
+        """Puts arrays [B, ...] where the compiled functions want their documents."""
+
+    def compiled(self, step: Step, devices: Sequence[Any]) -> Step:
+        """A training step over all devices; it keeps the state that it is given."""
+
+    def compiled_top_k(
+        self, model: AttentionXML, k: int, devices: Sequence[Any]
+    ) -> Callable[[Any, Any], tuple[Array, Array]]:
+        """A function of placed variables and of dealt (token_ids, lengths), over all devices.
+
+        It returns the k best labels of each document, as `AttentionXML.top_k`, in any shape that
+        has the documents in order and k last.
+        """
+
 
 class ByDocuments:
     """Every device has all weights and some documents: `jax.pmap` over them."""
@@ -71,12 +130,25 @@ class ByDocuments:
     def global_norm(self, gradient: Any) -> Array:
         return tree_norm(gradient)
 
+    def workspace(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
     def placed(self, tree: Any, devices: Sequence[Any]) -> Any:
-        """Puts a state or frozen tables where `compiled` wants them."""
-        return replicate(tree, devices)
+        """A copy on each device, as `jax.pmap` over AXIS leaves its results.
+
+        What pmap is given in another form it copies anew at each call, and compiles for again.
+        """
+        return jax.device_put(tree, NamedSharding(self._mesh(devices), PartitionSpec()))
+
+    def gathered(self, tree: Any) -> Any:
+        return tree
+
+    def dealt(self, rows: Any, devices: Sequence[Any]) -> Any:
+        """[devices, B / devices, ...], as `jax.pmap` takes it uncopied."""
+        split = jax.tree.map(lambda x: x.reshape(len(devices), -1, *x.shape[1:]), rows)
+        return jax.device_put(split, NamedSharding(self._mesh(devices), PartitionSpec(AXIS)))
 
     def compiled(self, step: Step, devices: Sequence[Any]) -> Step:
-        """The step over all devices, which keeps the state that it is given."""
         # in_axes and out_axes None: the state is one replicated value, not a stack of copies.
         return jax.pmap(
             step,
@@ -86,6 +158,18 @@ class ByDocuments:
             devices=list(devices),
             donate_argnums=(0,),
         )
+
+    def compiled_top_k(
+        self, model: AttentionXML, k: int, devices: Sequence[Any]
+    ) -> Callable[[Any, Any], tuple[Array, Array]]:
+        def top_k(variables: Any, documents: Any) -> Any:
+            return model.apply(variables, *documents, k, method=AttentionXML.top_k)
+
+        return jax.pmap(top_k, axis_name=AXIS, in_axes=(None, 0), devices=list(devices))
+
+    @staticmethod
+    def _mesh(devices: Sequence[Any]) -> Mesh:
+        return Mesh(np.asarray(devices, dtype=object), (AXIS,))
 
 
 class ByDocumentsAndLabels:
@@ -127,20 +211,16 @@ class ByDocumentsAndLabels:
         documents = weights.sum()
         return part_loss * documents / jax.lax.psum(documents, DATA)
 
-    def top_k(
-        self, model: AttentionXML, variables: Any, token_ids: Array, lengths: Array, k: int
+    def _top_k(
+        self, model: AttentionXML, variables: Any, documents: tuple[Array, Array], k: int
     ) -> tuple[Array, Array]:
-        """The k best labels of a device's documents, from the best of each part of the labels.
-
-        Returns:
-          Logits [B, k] float32 and label ids [B, k] int32; equal logits by the lower label id.
-        """
+        """The k best labels of a device's documents, from the best of each part of the labels."""
         index = jax.lax.axis_index(LABELS)
         kept = min(k, self._share)
 
         def best(module: AttentionXML) -> tuple[Array, Array]:
-            hidden, lengths_ = self._row((module.encode(token_ids, lengths), lengths))
-            return module.labels.top_k(hidden, lengths_, kept)
+            hidden, lengths = self._row((module.encode(*documents), documents[1]))
+            return module.labels.top_k(hidden, lengths, kept)
 
         part = model.clone(num_labels=self._share)
         found: Any = part.apply(variables, method=best)
@@ -150,7 +230,7 @@ class ByDocumentsAndLabels:
         # [parts, B of the row, kept]: each device goes on with its own documents.
         logits, ids = jax.lax.all_gather((logits, ids), LABELS)
         own = jax.lax.dynamic_slice_in_dim
-        rows = token_ids.shape[0]
+        rows = len(documents[1])
         logits, ids = (own(x, index * rows, rows, axis=1) for x in (logits, ids))
         # Ids ascend from part to part, and a part's equal logits have them ascending already.
         logits, ids = (jnp.moveaxis(x, 0, 1).reshape(rows, -1) for x in (logits, ids))
@@ -172,13 +252,21 @@ class ByDocumentsAndLabels:
         squares = jax.tree_util.tree_map_with_path(square, gradient)
         return jnp.sqrt(jnp.stack(jax.tree.leaves(squares)).sum())
 
+    def workspace(self) -> contextlib.AbstractContextManager[None]:
+        """The host, if JAX may use it."""
+        try:
+            host = jax.local_devices(backend="cpu")[0]
+        except RuntimeError:  # JAX_PLATFORMS names no "cpu"
+            return contextlib.nullcontext()
+        return jax.default_device(host)
+
     def mesh(self, devices: Sequence[Any]) -> Mesh:
         """The devices as rows of documents and columns of labels."""
         grid = np.asarray(devices, dtype=object).reshape(-1, self._parts)
         return Mesh(grid, (DATA, LABELS))
 
     def placed(self, tree: Any, devices: Sequence[Any]) -> Any:
-        """Puts a state or frozen tables where `compiled` wants them, labels filled up."""
+        """The queries split, and filled up; all the rest on each device."""
         mesh = self.mesh(devices)
 
         def one(path: Any, leaf: Any) -> Array:
@@ -191,7 +279,7 @@ class ByDocumentsAndLabels:
         return jax.tree_util.tree_map_with_path(one, tree)
 
     def gathered(self, tree: Any) -> Any:
-        """The inverse of `placed`, on the host: arrays that any number of devices can read."""
+        """On the host, without what filled the queries up."""
 
         def one(path: Any, leaf: Any) -> np.ndarray:
             whole = np.asarray(leaf)
@@ -199,23 +287,39 @@ class ByDocumentsAndLabels:
 
         return jax.tree_util.tree_map_with_path(one, tree)
 
+    def dealt(self, rows: Any, devices: Sequence[Any]) -> Any:
+        return jax.device_put(rows, NamedSharding(self.mesh(devices), _ROWS))
+
     def compiled(self, step: Step, devices: Sequence[Any]) -> Step:
-        """The step over all devices, which keeps the state that it is given."""
-        mesh = self.mesh(devices)
-        everywhere, rows = PartitionSpec(), PartitionSpec((DATA, LABELS))
+        mesh, everywhere = self.mesh(devices), PartitionSpec()
 
         def dealt(state: Any, constants: Any, batch: Any, key: Array) -> tuple[Any, Array]:
-            specs = jax.tree_util.tree_map_with_path(lambda path, _: _spec(path), state)
             return jax.shard_map(
                 step,
                 mesh=mesh,
-                in_specs=(specs, everywhere, rows, everywhere),
-                out_specs=(specs, everywhere),
+                in_specs=(_specs(state), everywhere, _ROWS, everywhere),
+                out_specs=(_specs(state), everywhere),
                 # The Pallas kernels and the BiLSTM say nothing of how their results vary.
                 check_vma=False,
             )(state, constants, batch, key)
 
         return jax.jit(dealt, donate_argnums=(0,))
+
+    def compiled_top_k(
+        self, model: AttentionXML, k: int, devices: Sequence[Any]
+    ) -> Callable[[Any, Any], tuple[Array, Array]]:
+        mesh = self.mesh(devices)
+
+        def dealt(variables: Any, documents: Any) -> tuple[Array, Array]:
+            return jax.shard_map(
+                lambda variables, documents: self._top_k(model, variables, documents, k),
+                mesh=mesh,
+                in_specs=(_specs(variables), _ROWS),
+                out_specs=(_ROWS, _ROWS),
+                check_vma=False,
+            )(variables, documents)
+
+        return jax.jit(dealt)
 
     @staticmethod
     def _row(tree: Any) -> Any:
@@ -230,3 +334,7 @@ def _is_queries(path: Any) -> bool:
 
 def _spec(path: Any) -> PartitionSpec:
     return PartitionSpec(LABELS) if _is_queries(path) else PartitionSpec()
+
+
+def _specs(tree: Any) -> Any:
+    return jax.tree_util.tree_map_with_path(lambda path, _: _spec(path), tree)
