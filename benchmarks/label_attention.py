@@ -53,19 +53,23 @@ from benchmarks import label_attention_memory as memory
 from benchmarks import label_attention_plot as plot
 from benchmarks import label_attention_rivals as rivals
 from benchmarks import report
+from benchmarks.contenders import (
+    PRECISIONS,
+    Entry,
+    UnavailableError,
+    import_torch,
+    is_fine,
+)
 from benchmarks.label_attention_measure import (
     BASELINE,
     PASSES,
-    Clock,
-    Entry,
     compare,
     get_ready,
-    is_fine,
-    matrix_rates,
     operations,
     rows_of,
-    time_all,
 )
+from benchmarks.matrix_rate import matrix_rates
+from benchmarks.timing import Clock, time_all
 
 # By kind of device.  Workloads in order of importance: the last are left out first.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -314,8 +318,8 @@ def default_bound(kind: str) -> float:
 
 def about_torch() -> dict[str, Any] | None:
     try:
-        torch = rivals.import_torch()
-    except rivals.UnavailableError:
+        torch = import_torch()
+    except UnavailableError:
         return None
     return {
         "version": runs.versions(["torch"])["torch"],
@@ -326,7 +330,7 @@ def about_torch() -> dict[str, Any] | None:
 
 def check_flags(kind: str) -> None:
     """Refuses names that nothing has."""
-    precisions = [name for name in rivals.PRECISIONS if kind == "gpu" or name != "tf32"]
+    precisions = [name for name in PRECISIONS if kind == "gpu" or name != "tf32"]
     for flag, given, known in (
         ("workloads", workload_names(kind), list(WORKLOADS)),
         ("dtypes", _DTYPES.value or [], precisions),
