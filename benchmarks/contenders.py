@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from axml_jax import runs
 from benchmarks import report
 
 # Precision by name: the arrays' dtype, and what JAX's matrix products may make of them.
@@ -77,6 +78,28 @@ def torch_device() -> str:
     if not import_torch().cuda.is_available():
         raise UnavailableError("PyTorch sees no GPU; this may be its build for CPUs.")
     return "cuda"
+
+
+def about_torch() -> dict[str, Any] | None:
+    """PyTorch's version, threads and how they wait; None without it."""
+    try:
+        torch = import_torch()
+    except UnavailableError:
+        return None
+    return {
+        "version": runs.versions(["torch"])["torch"],
+        "threads": torch.get_num_threads(),
+        "omp_wait_policy": os.environ.get("OMP_WAIT_POLICY"),
+    }
+
+
+def device_name() -> str:
+    """What is measured on, for people."""
+    device = jax.devices()[0]
+    if device.platform != "cpu":
+        return device.device_kind
+    about = report.environment()
+    return f"{about['cores']['usable']} cores of {about['cpu']}"
 
 
 def relative_error(array: np.ndarray, right: np.ndarray) -> float:

@@ -46,7 +46,7 @@ import jax
 from absl import flags
 
 from axml_jax import flags as axml_flags
-from axml_jax import progress, runs
+from axml_jax import progress
 from axml_jax.tables import show_table
 from axml_kernels.workloads import WORKLOADS, Workload
 from benchmarks import label_attention_memory as memory
@@ -56,8 +56,8 @@ from benchmarks import report
 from benchmarks.contenders import (
     PRECISIONS,
     Entry,
-    UnavailableError,
-    import_torch,
+    about_torch,
+    device_name,
     is_fine,
 )
 from benchmarks.label_attention_measure import (
@@ -299,14 +299,6 @@ def results_name() -> str:
     return f"label_attention_{report.slug(card)}"
 
 
-def device_name() -> str:
-    device = jax.devices()[0]
-    if device.platform != "cpu":
-        return device.device_kind
-    about = report.environment()
-    return f"{about['cores']['usable']} cores of {about['cpu']}"
-
-
 def default_bound(kind: str) -> float:
     """Bytes that a contender which keeps every array may need at least."""
     if kind == "gpu":
@@ -314,18 +306,6 @@ def default_bound(kind: str) -> float:
         return 0.2 * stats.get("bytes_limit", 80e9) / 0.75  # JAX's limit is three quarters
     found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
     return 0.5 * 1024 * int(found.group(1)) if found else 4e9
-
-
-def about_torch() -> dict[str, Any] | None:
-    try:
-        torch = import_torch()
-    except UnavailableError:
-        return None
-    return {
-        "version": runs.versions(["torch"])["torch"],
-        "threads": torch.get_num_threads(),
-        "omp_wait_policy": os.environ["OMP_WAIT_POLICY"],
-    }
 
 
 def check_flags(kind: str) -> None:
