@@ -159,7 +159,7 @@ class Benchmark:
             }
         self.precisions: list[str] = setting("dtypes")
         self.entries = measure.default_entries(_CONTENDERS.value or [], self.precisions)
-        self.documents = {
+        self.documents: dict[str, Any] = {
             "ragged": _RAGGED.value,
             "batches": _BATCHES.value or (8 if _RAGGED.value else 1),
             "buckets": _BUCKETS.value,
@@ -249,8 +249,11 @@ class Benchmark:
         for size, flag in SIZES.items():
             for value in values(flag):
                 title = f"{size} {value:,}"
-                one = shape._replace(**{size: value})
-                about = self.time_shape(one, measure.PASSES[:1], title)
+                if not self.clock.left():
+                    self.skip(f"sweep: {title}")
+                    continue
+                change: dict[str, Any] = {size: value}
+                about = self.time_shape(shape._replace(**change), measure.PASSES[:1], title)
                 found.setdefault(size, []).append({"value": value, **about})
         path = results_folder() / f"{results_name()}.png"
         if plot.draw(self.results["sweep"], device_name(), path):
@@ -309,8 +312,9 @@ class Benchmark:
 
 def shape_of(name: str) -> Shape:
     """A named shape with the sizes of --override."""
-    changes = dict(change.partition("=")[::2] for change in _OVERRIDE.value)
-    return SHAPES[name]._replace(**{size: int(number) for size, number in changes.items()})
+    given = dict(change.partition("=")[::2] for change in _OVERRIDE.value)
+    changes: dict[str, Any] = {size: int(number) for size, number in given.items()}
+    return SHAPES[name]._replace(**changes)
 
 
 def results_folder() -> Path:

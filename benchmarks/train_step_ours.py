@@ -45,11 +45,20 @@ def make_model(shape: Shape, precision: str, dropout: float) -> AttentionXML:
 
 
 def initial_params(shape: Shape) -> Any:
-    """Initial weights as NumPy arrays; those of the padding's row are zeros, as PyTorch has it."""
+    """Initial weights as NumPy arrays.
+
+    The row of the padding is zeros, as PyTorch has it.  Biases are random: at zero, gates could be
+    taken for one another, and an LSTM that reads padding would stand still there.
+    """
     init = jax.jit(make_model(shape, "float32", 0.0).init)
     variables = init(jax.random.key(0), jnp.ones((1, 2), jnp.int32), jnp.full((1,), 2, jnp.int32))
     params = jax.tree.map(np.array, dict(variables)["params"])
     params["words"]["vectors"][0] = 0
+    random = np.random.default_rng(0)
+    for part in ("encoder", "labels"):
+        for name, array in params[part].items():
+            if name.startswith("bias"):
+                array += random.standard_normal(array.shape, np.float32) / 2
     return params
 
 

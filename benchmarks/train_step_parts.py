@@ -75,7 +75,7 @@ def of_ours(case: Case, precision: str) -> Parts:
         return document_dropout(hidden, keys, 0, DROPOUT)
 
     def head(params: Any, hidden: Any) -> Any:
-        logits = model.apply(
+        logits: Any = model.apply(
             {"params": params}, hidden, batch.lengths, method=lambda m, *given: m.labels(*given)
         )
         return losses.binary_cross_entropy(logits, batch.label_ids, batch.weights)
