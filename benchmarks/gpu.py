@@ -3,11 +3,11 @@
     pip install -e ".[cuda,dev,bench]"
     python benchmarks/gpu.py
 
-The tests marked `gpu`; then the tuner, whose tiles the rest uses; then `label_attention.py` on the
-paper's shapes.  Each part gets its share of `--minutes`, and what it wrote stays when a later one
-fails; only the tiles, which make the kernels the default, need the tests to have passed.  Nothing
-is downloaded; the least that must be there is jax for the card, flax, optax, numpy, scipy, absl-py
-and pytest (torch is the rival, matplotlib draws).
+The tests marked `gpu`; then the tuner, whose tiles the rest uses; then `label_attention.py` and
+`train_step.py` on the paper's shapes.  Each part gets its share of `--minutes`, and what it wrote
+stays when a later one fails; only the tiles, which make the kernels the default, need the tests to
+have passed.  Nothing is downloaded; the least that must be there is jax for the card, flax, optax,
+numpy, scipy, absl-py and pytest (torch is the rival, matplotlib draws).
 
 To keep afterwards: kernels/axml_kernels/tuned_tiles.json, which makes the Pallas kernels the
 default on this card, and the new files in benchmarks/results.
@@ -30,7 +30,7 @@ from absl import app, flags
 ROOT = Path(__file__).resolve().parent.parent
 
 # Shares of the time; what one leaves over, the next ones have.
-SHARES = {"tests": 0.3, "tiles": 0.27, "label_attention": 0.43}
+SHARES = {"tests": 0.27, "tiles": 0.22, "label_attention": 0.27, "train_step": 0.24}
 GRACE_SECONDS = 10
 
 
@@ -39,7 +39,7 @@ def command(part: str, minutes: float, out: Sequence[str]) -> list[str]:
     scripts = ROOT / "benchmarks"
     if part == "tests":
         return [sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests/kernels"]
-    script = {"tiles": "tune_tiles.py", "label_attention": "label_attention.py"}[part]
+    script = "tune_tiles.py" if part == "tiles" else f"{part}.py"
     return [sys.executable, str(scripts / script), f"--minutes={minutes:.2f}", *out]
 
 

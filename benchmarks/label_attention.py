@@ -46,26 +46,30 @@ import jax
 from absl import flags
 
 from axml_jax import flags as axml_flags
-from axml_jax import progress, runs
+from axml_jax import progress
 from axml_jax.tables import show_table
 from axml_kernels.workloads import WORKLOADS, Workload
 from benchmarks import label_attention_memory as memory
 from benchmarks import label_attention_plot as plot
 from benchmarks import label_attention_rivals as rivals
 from benchmarks import report
+from benchmarks.contenders import (
+    PRECISIONS,
+    Entry,
+    about_torch,
+    device_name,
+    is_fine,
+)
 from benchmarks.label_attention_measure import (
     BASELINE,
     PASSES,
-    Clock,
-    Entry,
     compare,
     get_ready,
-    is_fine,
-    matrix_rates,
     operations,
     rows_of,
-    time_all,
 )
+from benchmarks.matrix_rate import matrix_rates
+from benchmarks.timing import Clock, time_all
 
 # By kind of device.  Workloads in order of importance: the last are left out first.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -295,14 +299,6 @@ def results_name() -> str:
     return f"label_attention_{report.slug(card)}"
 
 
-def device_name() -> str:
-    device = jax.devices()[0]
-    if device.platform != "cpu":
-        return device.device_kind
-    about = report.environment()
-    return f"{about['cores']['usable']} cores of {about['cpu']}"
-
-
 def default_bound(kind: str) -> float:
     """Bytes that a contender which keeps every array may need at least."""
     if kind == "gpu":
@@ -312,21 +308,9 @@ def default_bound(kind: str) -> float:
     return 0.5 * 1024 * int(found.group(1)) if found else 4e9
 
 
-def about_torch() -> dict[str, Any] | None:
-    try:
-        torch = rivals.import_torch()
-    except rivals.UnavailableError:
-        return None
-    return {
-        "version": runs.versions(["torch"])["torch"],
-        "threads": torch.get_num_threads(),
-        "omp_wait_policy": os.environ["OMP_WAIT_POLICY"],
-    }
-
-
 def check_flags(kind: str) -> None:
     """Refuses names that nothing has."""
-    precisions = [name for name in rivals.PRECISIONS if kind == "gpu" or name != "tf32"]
+    precisions = [name for name in PRECISIONS if kind == "gpu" or name != "tf32"]
     for flag, given, known in (
         ("workloads", workload_names(kind), list(WORKLOADS)),
         ("dtypes", _DTYPES.value or [], precisions),

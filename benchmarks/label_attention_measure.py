@@ -7,50 +7,17 @@ from __future__ import annotations
 
 import functools
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
-
-import jax
-import jax.numpy as jnp
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from axml_kernels.workloads import Workload
 from benchmarks import label_attention_rivals as rivals
-from benchmarks import report
+from benchmarks.contenders import FAILURES, Entry, failure_of
+from benchmarks.timing import Ready, steady_seconds
 
 PASSES = ("forward", "forward_backward")
-# A timed round has as many calls as fill this many seconds: the clock's steps, and on a GPU the
-# way to it and back, are then no part of the figure.
-ROUND_SECONDS = 0.2
-MOST_CALLS = 1000
-# What can become of a contender, as keys of its results.
-FAILURES = (
-    "not_implemented", "out_of_memory", "left_out", "unavailable", "failed", "wrong", "skipped",
-)  # fmt: skip
-
-
-class Entry(NamedTuple):
-    """A contender: how it computes, and in which precision."""
-
-    method: str
-    precision: str
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.precision}"
-
 
 BASELINE = Entry(rivals.BASELINE, "float32")
-
-
-class Clock:
-    """The time that a benchmark may take."""
-
-    def __init__(self, minutes: float) -> None:
-        self._end = time.monotonic() + 60 * minutes
-
-    def left(self) -> float:
-        """Seconds, never below zero."""
-        return max(0.0, self._end - time.monotonic())
 
 
 # --- The floor -----------------------------------------------------------------------------------
@@ -68,71 +35,7 @@ def operations(workload: Workload) -> dict[str, int]:
     return {"forward": forward, "forward_backward": 4 * forward}
 
 
-def matrix_rates(precisions: Sequence[str], size: int) -> dict[str, dict[str, float | None]]:
-    """Operations per second of a product of two square matrices, the best of five rounds.
-
-    Args:
-      precisions: Names of precisions.
-      size: Rows of the matrices.
-
-    Returns:
-      By precision: those of jax, of torch (None without it) and the largest.
-    """
-    found: dict[str, dict[str, float | None]] = {}
-    for precision in precisions:
-        by_library: dict[str, float | None] = {}
-        for library, make in (("jax", _jax_product), ("torch", _torch_product)):
-            try:
-                product = make(precision, size)
-                product()
-                calls = _calls(_steady_seconds(product))
-                times = [_seconds(lambda: product(calls)) for _ in range(5)]  # noqa: B023
-                by_library[library] = 2 * size**3 * calls / min(times)
-            except rivals.UnavailableError:
-                by_library[library] = None
-        largest = max(rate for rate in by_library.values() if rate)
-        found[precision] = {**by_library, "largest": largest}
-    return found
-
-
-def _jax_product(precision: str, size: int) -> Callable[..., None]:
-    dtype, allowed = rivals.PRECISIONS[precision]
-    multiply = jax.jit(functools.partial(jnp.matmul, precision=allowed))
-    x = jax.random.normal(jax.random.key(0), (size, size), jnp.float32).astype(dtype)
-
-    def run(calls: int = 1) -> None:
-        for _ in range(calls):
-            last = multiply(x, x)  # the one before is let go: together they would fill the card
-        jax.block_until_ready(last)
-
-    return run
-
-
-def _torch_product(precision: str, size: int) -> Callable[..., None]:
-    torch, device = rivals.import_torch(), rivals.torch_device()
-    dtype = getattr(torch, rivals.PRECISIONS[precision][0])
-    x = torch.randn(size, size, device=device).to(dtype)
-    y = torch.empty_like(x)
-
-    def run(calls: int = 1) -> None:
-        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-        for _ in range(calls):
-            torch.matmul(x, x, out=y)
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    return run
-
-
 # --- Contenders on a shape -----------------------------------------------------------------------
-
-
-class Ready(NamedTuple):
-    """A contender that was compiled and found right, with the seconds of one call of each pass."""
-
-    contender: rivals.Contender
-    placed: Any
-    seconds: dict[str, float]
 
 
 def get_ready(
@@ -171,11 +74,11 @@ def get_ready(
         about["temporary_bytes"] = contender.temporary_bytes()
         placed = contender.place(timed)
         seconds = {
-            name: _steady_seconds(lambda: contender.wait(contender.run(name, placed)))  # noqa: B023
+            name: steady_seconds(lambda: contender.wait(contender.run(name, placed)))  # noqa: B023
             for name in passes
         }
     except Exception as error:  # what became of it is a result like others
-        return rivals.failure_of(error), None
+        return failure_of(error), None
     return about, Ready(contender, placed, seconds)
 
 
@@ -185,79 +88,6 @@ def _cases(workload: Workload, precision: str, ragged: bool) -> tuple[Any, list[
     case = rivals.make_case(workload, precision, ragged=True)
     checked, expected = rivals.checked_case(case)
     return checked, expected, case if ragged else rivals.make_case(workload, precision, False)
-
-
-def time_all(
-    ready: Mapping[Entry, Ready], passes: Sequence[str], repeats: int, clock: Clock
-) -> dict[Entry, dict[str, Any]]:
-    """Times contenders in turn; fewer rounds where time runs short, yet at least one.
-
-    Returns:
-      By contender and pass: seconds of one call in each round, min_s, median_s, calls_per_round;
-      or what became of it.
-    """
-    found: dict[Entry, dict[str, Any]] = {entry: {} for entry in ready}
-    for done, name in enumerate(passes):
-        calls = {entry: _calls(one.seconds[name]) for entry, one in ready.items()}
-        round_s = sum(calls[entry] * one.seconds[name] for entry, one in ready.items())
-        share = clock.left() / (len(passes) - done)
-        rounds = max(1, min(repeats, int(share / max(round_s, 1e-9)) - 1))
-        guarded = {str(entry): _Guarded(one, name, calls[entry]) for entry, one in ready.items()}
-        times = report.alternate(guarded, rounds) if guarded else {}
-        for entry in ready:
-            run = guarded[str(entry)]
-            if run.failure is not None:
-                found[entry][name] = run.failure
-                continue
-            seconds = [total / run.calls for total in times[str(entry)]["seconds"]]
-            found[entry][name] = {
-                "seconds": seconds,
-                "min_s": times[str(entry)]["min_s"] / run.calls,
-                "median_s": times[str(entry)]["median_s"] / run.calls,
-                "calls_per_round": run.calls,
-            }
-    return found
-
-
-class _Guarded:
-    """A round of calls; what exhausts memory only now ends this contender, not the benchmark."""
-
-    def __init__(self, ready: Ready, name: str, calls: int) -> None:
-        self._ready, self._name, self.calls = ready, name, calls
-        self.failure: dict[str, str] | None = None
-
-    def __call__(self) -> None:
-        if self.failure is not None:
-            return
-        contender, placed, _ = self._ready
-        try:
-            for _ in range(self.calls):
-                result = contender.run(self._name, placed)
-                if jax.default_backend() == "cpu":  # or JAX would begin the next one beside it
-                    contender.wait(result)
-            contender.wait(result)
-        except Exception as error:  # what became of it is a result like others
-            self.failure = rivals.failure_of(error)
-
-
-def _seconds(run: Callable[[], Any]) -> float:
-    begin = time.perf_counter()
-    run()
-    return time.perf_counter() - begin
-
-
-def _steady_seconds(run: Callable[[], Any]) -> float:
-    """Of one call, the mean of as many as fill half a round."""
-    begin, calls = time.perf_counter(), 0
-    while calls == 0 or time.perf_counter() - begin < ROUND_SECONDS / 2:
-        run()
-        calls += 1
-    return (time.perf_counter() - begin) / calls
-
-
-def _calls(seconds: float) -> int:
-    """As many calls of this length as fill a round."""
-    return max(1, min(MOST_CALLS, round(ROUND_SECONDS / max(seconds, 1e-9))))
 
 
 # --- Comparisons ---------------------------------------------------------------------------------
@@ -294,11 +124,6 @@ def compare(
                 for base, other in bases.items()
                 if other.get("peak", {}).get("peak_bytes")
             }
-
-
-def is_fine(about: dict[str, Any]) -> bool:
-    """Whether a contender has been found right and nothing has befallen it."""
-    return "errors" in about and not any(failure in about for failure in FAILURES)
 
 
 def rows_of(results: Mapping[str, Any]) -> Iterator[list[str]]:

@@ -17,13 +17,9 @@ The gradients that are returned, `returned_bytes`, are part of the figure; the i
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 import json
 import os
-import re
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -39,9 +35,8 @@ import jax
 
 from axml_kernels.workloads import Workload
 from benchmarks import label_attention_rivals as rivals
-
-# Arrays above this many bytes come from the system and go back to it, whatever went before.
-_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1048576", "MALLOC_TRIM_THRESHOLD_": "1048576"}
+from benchmarks import peak_memory
+from benchmarks.contenders import failure_of
 
 
 def peaks(
@@ -64,37 +59,11 @@ def peaks(
 
     Returns:
       For each workload peak_bytes, returned_bytes and, on a GPU, at_most; or what became of it
-      (see `rivals.failure_of`).
+      (see `contenders.failure_of`).
     """
     workloads = list(workloads)
     wish = {"method": method, "precision": precision, "ragged": ragged, "workloads": workloads}
-    environment = {**os.environ, **_MALLOC, **(more_environment or {})}
-    try:
-        done = subprocess.run(
-            [sys.executable, __file__, json.dumps(wish)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        output, reason = _text(error.stdout), {"skipped": "no time was left"}
-    else:
-        output, reason = done.stdout, _reason(done.returncode, done.stderr)
-    found = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
-    return [*found, *[reason] * (len(workloads) - len(found))]
-
-
-def _text(output: Any) -> str:
-    return output.decode() if isinstance(output, bytes) else output or ""
-
-
-def _reason(status: int, complaint: str) -> dict[str, str]:
-    if status == -9:
-        return {"out_of_memory": "the system ended the process (signal 9)"}
-    last = (complaint.strip().splitlines() or [""])[-1]
-    return rivals.failure_of(RuntimeError(f"the process ended with status {status}: {last}"))
+    return peak_memory.in_process(__file__, wish, len(workloads), timeout_s, more_environment)
 
 
 def measure(method: str, precision: str, workload: Workload, ragged: bool) -> dict[str, Any]:
@@ -112,65 +81,12 @@ def measure(method: str, precision: str, workload: Workload, ragged: bool) -> di
     placed = contender.place(rivals.make_case(workload, precision, ragged))
     contender.prepare(placed)
     gc.collect()
-    gauge = _gauge(method)
+    gauge = peak_memory.gauge(method.startswith("torch-"))
     gauge.begin()
     result = contender.run("forward_backward", placed)
     contender.wait(result)
     found = gauge.end()
     return {**found, "returned_bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(result))}
-
-
-class _Resident:
-    """Of this process, on Linux."""
-
-    def begin(self) -> None:
-        with contextlib.suppress(AttributeError, OSError):  # another C library than glibc
-            ctypes.CDLL(None).malloc_trim(0)
-        Path("/proc/self/clear_refs").write_text("5")
-        self._before = self._read("VmRSS")
-
-    def end(self) -> dict[str, Any]:
-        return {"peak_bytes": max(0, self._read("VmHWM") - self._before)}
-
-    def _read(self, field: str) -> int:
-        status = Path("/proc/self/status").read_text()
-        found = re.search(rf"^{field}:\s+(\d+) kB", status, re.MULTILINE)
-        if found is None:
-            raise rivals.UnavailableError(f"The system does not tell {field}.")
-        return 1024 * int(found.group(1))
-
-
-class _JaxDevice:
-    """Of JAX's allocator."""
-
-    def begin(self) -> None:
-        self._before = jax.devices()[0].memory_stats()
-
-    def end(self) -> dict[str, Any]:
-        peak = jax.devices()[0].memory_stats()["peak_bytes_in_use"]
-        return {
-            "peak_bytes": peak - self._before["bytes_in_use"],
-            "at_most": peak <= self._before["peak_bytes_in_use"],
-        }
-
-
-class _TorchDevice:
-    """Of PyTorch's allocator."""
-
-    def begin(self) -> None:
-        cuda = rivals.import_torch().cuda
-        cuda.reset_peak_memory_stats()
-        self._before = cuda.memory_allocated()
-
-    def end(self) -> dict[str, Any]:
-        peak = rivals.import_torch().cuda.max_memory_allocated()
-        return {"peak_bytes": peak - self._before, "at_most": False}
-
-
-def _gauge(method: str) -> _Resident | _JaxDevice | _TorchDevice:
-    if jax.default_backend() == "cpu":
-        return _Resident()
-    return _TorchDevice() if method.startswith("torch-") else _JaxDevice()
 
 
 def main(wish: dict[str, Any]) -> None:
@@ -179,7 +95,7 @@ def main(wish: dict[str, Any]) -> None:
         try:
             found = measure(wish["method"], wish["precision"], workload, wish["ragged"])
         except Exception as error:  # it is what there is to report
-            found = rivals.failure_of(error)
+            found = failure_of(error)
         print(json.dumps(found), flush=True)
 
 

@@ -9,8 +9,6 @@ nothing of time or memory.
 from __future__ import annotations
 
 import importlib
-import os
-import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,19 +18,18 @@ import numpy as np
 
 from axml_kernels import Head, label_scores
 from axml_kernels.workloads import Inputs, Workload, random_inputs
-from benchmarks import report
+from benchmarks.contenders import (
+    PRECISIONS,
+    import_torch,
+    relative_error,
+    torch_device,
+)
 
 BASELINE = "torch-eager"
 # In order of importance: where time runs out, the last ones are left out.
 METHODS = (BASELINE, "chunked", "pallas", "reference", "jax-naive", "torch-compile")
 # These hold every attention weight at once.
 MATERIALISING = (BASELINE, "reference", "jax-naive", "torch-compile")
-# Precision by name: the arrays' dtype, and what JAX's matrix products may make of them.
-PRECISIONS = {
-    "float32": ("float32", "highest"),
-    "tf32": ("float32", "default"),
-    "bfloat16": ("bfloat16", "default"),
-}
 # Largest relative error |x - reference| / |reference|, Euclidean norms of whole arrays: of the
 # scores, of each gradient.  A gradient is ruled by ReLUs whose input is nearly zero: rounding
 # throws about as large a part of them to the other side as the scores are wrong, and the error is
@@ -40,7 +37,6 @@ PRECISIONS = {
 TOLERANCES = {"float32": (1e-5, 5e-3), "tf32": (3e-3, 3e-2), "bfloat16": (2e-2, 1e-1)}
 CHECKED_DOCUMENTS, CHECKED_LABELS = 4, 1_100
 DRAWN_LABELS = 65_536
-_EXHAUSTED = re.compile(r"RESOURCE_EXHAUSTED|[Oo]ut of memory|can't allocate memory")
 
 
 class Case(NamedTuple):
@@ -48,24 +44,6 @@ class Case(NamedTuple):
 
     inputs: Inputs
     weights: Any  # [B, L] float32
-
-
-class UnavailableError(Exception):
-    """A contender that cannot run here, and why."""
-
-
-def failure_of(error: BaseException) -> dict[str, str]:
-    """What became of a contender that did not run, and its message in one line."""
-    message = report.without_paths(" ".join(str(error).split()))[:400]
-    message = message or type(error).__name__
-    memory = isinstance(error, MemoryError) or _EXHAUSTED.search(message)
-    if memory or type(error).__name__ == "OutOfMemoryError":
-        return {"out_of_memory": message}
-    if isinstance(error, UnavailableError):
-        return {"unavailable": message}
-    if isinstance(error, NotImplementedError):
-        return {"not_implemented": message}
-    return {"failed": f"{type(error).__name__}: {message}"}
 
 
 def make_case(workload: Workload, precision: str, ragged: bool) -> Case:
@@ -171,25 +149,6 @@ class JaxContender:
 
 
 # --- PyTorch -------------------------------------------------------------------------------------
-
-
-def import_torch() -> Any:
-    """PyTorch, set to use all cores of this process; raises UnavailableError without it."""
-    try:
-        import torch
-    except ImportError as error:
-        raise UnavailableError('PyTorch is missing; it comes with the extra "bench".') from error
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
-    return torch
-
-
-def torch_device() -> str:
-    """PyTorch's name for the kind of device that JAX uses."""
-    if jax.default_backend() == "cpu":
-        return "cpu"
-    if not import_torch().cuda.is_available():
-        raise UnavailableError("PyTorch sees no GPU; this may be its build for CPUs.")
-    return "cuda"
 
 
 def naive_torch(
@@ -344,14 +303,6 @@ def errors_of(
         for name, array, right in zip(names, found + gradients, expected, strict=True)
     }
     return errors, same
-
-
-def relative_error(array: np.ndarray, right: np.ndarray) -> float:
-    """|array - right| / |right| in Euclidean norms; infinite where it is no number."""
-    difference = float(np.linalg.norm((array - right).ravel()))
-    size = float(np.linalg.norm(right.ravel()))
-    error = difference / size if size else difference
-    return error if np.isfinite(error) else float("inf")
 
 
 def too_wrong(errors: dict[str, float], precision: str) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from axml_kernels.workloads import WORKLOADS, Workload
+from benchmarks import contenders, timing
 from benchmarks import label_attention_measure as measure
 from benchmarks import label_attention_memory as memory
 from benchmarks import label_attention_plot as plot
@@ -144,18 +145,18 @@ def test_what_is_wrong_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(rivals, "naive_jax", wrong)
     about, ready = measure.get_ready(
-        measure.Entry("jax-naive", "float32"), TINY, False, measure.PASSES, 1e9
+        contenders.Entry("jax-naive", "float32"), TINY, False, measure.PASSES, 1e9
     )
     assert ready is None
     assert "scores" in about["wrong"]
-    assert not measure.is_fine(about)
+    assert not contenders.is_fine(about)
 
 
 def test_what_needs_too_much_memory_is_left_out() -> None:
     workload = Workload(4, 128, 128, 64_000, (64,))
     assert rivals.materialised_bytes(workload, "float32") == 16 * 64_000 * (128 + 128 + 64 + 128)
     about, ready = measure.get_ready(
-        measure.Entry("reference", "float32"), workload, False, measure.PASSES, 1e8
+        contenders.Entry("reference", "float32"), workload, False, measure.PASSES, 1e8
     )
     assert ready is None
     assert about["left_out"].startswith("it needs 0.5 GB or more, the bound is 0.1 GB")
@@ -167,12 +168,12 @@ def test_what_needs_too_much_memory_is_left_out() -> None:
         (NotImplementedError("no kernel"), "not_implemented"),
         (RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying"), "out_of_memory"),
         (MemoryError(), "out_of_memory"),
-        (rivals.UnavailableError("PyTorch is missing"), "unavailable"),
+        (contenders.UnavailableError("PyTorch is missing"), "unavailable"),
         (ValueError("in /opt/some/folder/file.py:\n  no C++ compiler"), "failed"),
     ],
 )
 def test_failures_are_told_apart(error: Exception, kind: str) -> None:
-    failure = rivals.failure_of(error)
+    failure = contenders.failure_of(error)
     assert list(failure) == [kind]
     assert "/opt" not in failure[kind]
     assert "\n" not in failure[kind]
@@ -187,13 +188,13 @@ def test_memory_exhausted_while_timing_ends_one_contender_alone() -> None:
         wait = print
 
     fine = measure.get_ready(
-        measure.Entry("chunked", "float32"), TINY, False, measure.PASSES[:1], 1e9
+        contenders.Entry("chunked", "float32"), TINY, False, measure.PASSES[:1], 1e9
     )[1]
     assert fine is not None
     bad = fine._replace(contender=Exhausted())  # type: ignore[arg-type]
-    entries = measure.Entry("chunked", "float32"), measure.Entry("reference", "float32")
-    times = measure.time_all(
-        dict(zip(entries, (fine, bad), strict=True)), measure.PASSES[:1], 2, measure.Clock(1)
+    entries = contenders.Entry("chunked", "float32"), contenders.Entry("reference", "float32")
+    times = timing.time_all(
+        dict(zip(entries, (fine, bad), strict=True)), measure.PASSES[:1], 2, timing.Clock(1)
     )
     assert len(times[entries[0]]["forward"]["seconds"]) == 2
     assert times[entries[1]]["forward"] == {"out_of_memory": "MemoryError"}

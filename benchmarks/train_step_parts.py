@@ -1,0 +1,260 @@
+"""Where the time of a training step goes: each part alone, in axml_jax and in plain padded PyTorch.
+
+Parts: `input` (documents become arrays on the device), `embedding`, `encoder` (the BiLSTM),
+`dropout`, `head` (label attention, shared layers and the loss) and `update` (Adam).  Each has one
+batch and inputs of the step's own shapes and types; with gradients all that training needs are
+computed, by the input and by the weights.  Dropout has no weights; input and update no gradients.
+
+The parts do not add up to the step: compilers fuse over their borders, and what a part leaves in a
+cache the next one finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from axml_jax import losses
+from axml_jax.data.batches import Batch
+from axml_jax.models.dropout import document_dropout
+from axml_jax.train.step import split_rows
+from benchmarks.contenders import PRECISIONS, Entry, failure_of
+from benchmarks.timing import Clock, Ready, steady_seconds, time_all
+from benchmarks.train_step_data import draw_documents, plain
+from benchmarks.train_step_measure import DROPOUT, OURS, PADDED, Case
+from benchmarks.train_step_ours import Ours, exactness
+
+PARTS = ("input", "embedding", "encoder", "dropout", "head", "update")
+Calls = dict[str, Callable[[], Any]]
+
+
+class Parts:
+    """The parts of one contender, as something to be timed: passes are "encoder forward"."""
+
+    def __init__(self, calls: Calls, wait: Callable[[Any], None]) -> None:
+        self.calls = calls
+        self.wait = wait
+
+    def run(self, name: str, placed: Any) -> Any:
+        """One call of a part."""
+        del placed
+        return self.calls[name]()
+
+
+def _input_calls(case: Case, put: Callable[[Batch], Any]) -> Calls:
+    batches = plain(draw_documents(case.shape, case.shape.batch, case.ragged), case.shape)
+
+    def forward() -> Any:
+        return [put(batch) for batch in batches.from_step(0, 1)]
+
+    return {"input forward": forward}
+
+
+def of_ours(case: Case, precision: str) -> Parts:
+    """Parts of axml_jax, each compiled by itself."""
+    ours = Ours(case.shape, precision, case.params, DROPOUT)
+    model, params = ours.model, jax.tree.map(jnp.asarray, case.params)
+    batch = jax.tree.map(jnp.asarray, case.batches_of(PADDED)[0])
+    keys = jax.random.split(jax.random.key(0), case.shape.batch)
+
+    def embedding(params: Any) -> Any:
+        return model.apply({"params": params}, batch.token_ids, method=lambda m, ids: m.words(ids))
+
+    def encoder(params: Any, words: Any) -> Any:
+        return model.apply(
+            {"params": params}, words, batch.lengths, method=lambda m, *given: m.encoder(*given)
+        )
+
+    def dropout(params: Any, hidden: Any) -> Any:
+        del params
+        return document_dropout(hidden, keys, 0, DROPOUT)
+
+    def head(params: Any, hidden: Any) -> Any:
+        logits: Any = model.apply(
+            {"params": params}, hidden, batch.lengths, method=lambda m, *given: m.labels(*given)
+        )
+        return losses.binary_cross_entropy(logits, batch.label_ids, batch.weights)
+
+    words, hidden = _random_inputs(case, batch.token_ids.shape, PRECISIONS[precision][0])
+    calls = _input_calls(case, lambda one: jax.device_put(split_rows(one, 1)))
+    for name, compute, given, weights in (
+        ("embedding", embedding, (), "words"),
+        ("encoder", encoder, (words,), "encoder"),
+        ("dropout", dropout, (hidden,), None),
+        ("head", head, (hidden,), "labels"),
+    ):
+        used = {weights: params[weights]} if weights else {}
+        calls |= _jax_calls(name, compute, (used, *given), precision)
+    calls["update forward"] = _jax_update(ours.optimizer, params)
+    return Parts(calls, jax.block_until_ready)
+
+
+def _jax_calls(name: str, compute: Callable[..., Any], given: Any, precision: str) -> Calls:
+    with exactness(precision):
+        forward = jax.jit(compute).lower(*given).compile()
+        result = forward(*given)
+        gradient = jnp.ones_like(result)
+
+        def both(gradient: Any, *given: Any) -> Any:
+            result, backward = jax.vjp(compute, *given)
+            return result, backward(gradient)
+
+        backward = jax.jit(both).lower(gradient, *given).compile()
+    return {
+        f"{name} forward": lambda: forward(*given),
+        f"{name} forward_backward": lambda: backward(gradient, *given),
+    }
+
+
+def _jax_update(optimizer: optax.GradientTransformation, params: Any) -> Callable[[], Any]:
+    def update(params: Any, state: Any, gradients: Any) -> Any:
+        updates, state = optimizer.update(gradients, state, params)
+        return optax.apply_updates(params, updates), state
+
+    run = jax.jit(update, donate_argnums=(0, 1))
+    gradients = jax.tree.map(lambda weight: jnp.full_like(weight, 1e-6), params)
+    held = [(jax.tree.map(jnp.copy, params), optimizer.init(params))]
+
+    def forward() -> Any:
+        held[0] = run(*held[0], gradients)
+        return held[0]
+
+    return forward
+
+
+def of_padded(case: Case, precision: str) -> Parts:
+    """Parts of plain padded PyTorch; raises UnavailableError without it."""
+    theirs: Any = case.contender(Entry(PADDED, precision))
+    import torch
+
+    module = theirs.module.train()
+    batch = case.batches_of(PADDED)[0]
+    token_ids, lengths, host_lengths = theirs.place(batch)
+
+    def head(hidden: Any) -> Any:
+        return theirs.loss(module.head(hidden, lengths), batch)
+
+    def tensor(array: Any) -> Any:
+        one = torch.tensor(np.asarray(array, np.float32), device=token_ids.device)
+        return one.to(getattr(torch, PRECISIONS[precision][0])).requires_grad_()
+
+    # The table's rows are float32 in PyTorch whatever the products are.
+    words, hidden = _random_inputs(case, batch.token_ids.shape, PRECISIONS[precision][0])
+    words, hidden = tensor(words).detach().float().requires_grad_(), tensor(hidden)
+    layers = [*module.kernels, *module.biases, module.queries, module.output, module.output_bias]
+    lstm = [weight for weight in module.lstm.parameters() if weight.requires_grad]
+    calls = _input_calls(case, lambda one: (theirs.place(one), theirs.targets(one)))
+    for name, compute, given, weights in (
+        ("embedding", lambda: module.words(token_ids), [], [module.words.weight]),
+        ("encoder", lambda: module.encode(words, lengths, host_lengths), [words], lstm),
+        ("dropout", lambda: module.dropout(hidden), [hidden], []),
+        ("head", lambda: head(hidden), [hidden], layers),
+    ):
+        calls |= _torch_calls(theirs, name, compute, [*given, *weights])
+    for weight in module.parameters():
+        weight.grad = torch.full_like(weight, 1e-6) if weight.requires_grad else None
+    calls["update forward"] = theirs.update
+    return Parts(calls, theirs.wait)
+
+
+def _torch_calls(theirs: Any, name: str, compute: Callable[[], Any], leaves: Any) -> Calls:
+    import torch
+
+    def forward() -> Any:
+        with torch.no_grad(), theirs.exactness():
+            return compute()
+
+    gradient = torch.ones_like(forward())
+
+    def both() -> Any:
+        with theirs.exactness():
+            result = compute()
+        return torch.autograd.grad(result, leaves, gradient)
+
+    return {f"{name} forward": forward, f"{name} forward_backward": both}
+
+
+def _random_inputs(case: Case, shape: tuple[int, ...], dtype: str) -> tuple[Any, Any]:
+    random = np.random.default_rng(2)
+    widths = case.shape.word_width, 2 * case.shape.hidden
+    words, hidden = (random.standard_normal((*shape, width), np.float32) for width in widths)
+    return jnp.asarray(words, dtype), jnp.asarray(hidden, dtype)
+
+
+def time_parts(
+    case: Case, precisions: Iterator[str] | list[str], repeats: int, clock: Clock
+) -> dict[str, dict[str, Any]]:
+    """Times the parts of axml_jax and of padded PyTorch in turn.
+
+    Args:
+      case: The shape; its documents' first batch is used.
+      precisions: Names.
+      repeats: Rounds.
+      clock: The time there is.
+
+    Returns:
+      By contender, then by part: "forward" and "forward_backward" as `time_all` gives them, and in
+      axml_jax's "time_over" its median divided by PyTorch's; or what became of a contender.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for precision in precisions:
+        ready: dict[Entry, Ready] = {}
+        for method, make in ((PADDED, of_padded), (OURS, of_ours)):
+            entry = Entry(method, precision)
+            try:
+                parts = make(case, precision)
+                seconds = {
+                    name: steady_seconds(lambda: parts.wait(parts.run(name, None)))  # noqa: B023
+                    for name in parts.calls
+                }
+                ready[entry] = Ready(parts, None, seconds)
+                found[str(entry)] = {part: {} for part in PARTS}
+            except Exception as error:  # what became of it is a result like others
+                found[str(entry)] = failure_of(error)
+        names = [name for one in ready.values() for name in one.contender.calls]  # type: ignore[attr-defined]
+        times = time_all(ready, list(dict.fromkeys(names)), repeats, clock)
+        for entry, by_name in times.items():
+            for name, about in by_name.items():
+                part, kind = name.split()
+                found[str(entry)][part][kind] = about
+        _compare(found, precision)
+    return found
+
+
+def _compare(found: Mapping[str, Any], precision: str) -> None:
+    ours, theirs = (found[f"{method} {precision}"] for method in (OURS, PADDED))
+    for part in PARTS:
+        for kind, about in ours.get(part, {}).items():
+            other = theirs.get(part, {}).get(kind, {})
+            if "median_s" in about and "median_s" in other:
+                about["time_over"] = about["median_s"] / other["median_s"]
+
+
+def rows_of(results: Mapping[str, Any]) -> Iterator[list[str]]:
+    """The table: a line for each shape, part and pass."""
+    for case, about in results["cases"].items():
+        found = about.get("parts") or {}
+        for name, ours in found.items():
+            if not name.startswith(OURS) or "input" not in ours:
+                continue
+            precision = name.split()[-1]
+            theirs = found.get(f"{PADDED} {precision}", {})
+            for part in PARTS:
+                for kind, one in ours[part].items():
+                    other = theirs.get(part, {}).get(kind, {}).get("median_s")
+                    yield [
+                        case,
+                        precision,
+                        f"{part}, {kind.replace('_', ' + ')}",
+                        format(1e3 * one["median_s"], ",.2f") if "median_s" in one else "",
+                        format(1e3 * other, ",.2f") if other else "",
+                        format(one["time_over"], ".2f") if "time_over" in one else "",
+                    ]
+
+
+COLUMNS = ("shape", "precision", "part", "axml ms", "padded ms", "time over padded")
