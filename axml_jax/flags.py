@@ -20,19 +20,6 @@ from axml_jax.tables import printable
 
 _BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 
-_COMPILED = flags.DEFINE_string(
-    "compilation_cache",
-    None,
-    "Folder in which compiled programs are kept, so that the next start need not compile them "
-    "again; 'off' keeps none.  By default $JAX_COMPILATION_CACHE_DIR, or axml_jax/compiled in the "
-    "user's cache folder; it may be deleted at any time.",
-)
-_DETERMINISTIC = flags.DEFINE_bool(
-    "deterministic",
-    False,
-    "On GPUs use only operations that give the same bits each time; slower.  On a CPU all do.",
-)
-
 
 def define_config(default: str | None = None) -> None:
     """Defines --config and one --config.FIELD flag per field of `Config`."""
@@ -79,27 +66,44 @@ def read_config() -> config_lib.Config:
     return config.validate()
 
 
+def _define_flags_of_jax() -> None:
+    flags.DEFINE_string(
+        "compilation_cache",
+        None,
+        "Folder in which compiled programs are kept, so that the next start need not compile them "
+        "again; 'off' keeps none.  By default $JAX_COMPILATION_CACHE_DIR, or axml_jax/compiled in "
+        "the user's cache folder; it may be deleted at any time.",
+    )
+    flags.DEFINE_bool(
+        "deterministic",
+        False,
+        "On GPUs use only operations that give the same bits each time; slower.  On a CPU all do.",
+    )
+    for name in ("compilation_cache", "deterministic"):
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+
+
 def _set_up_jax() -> None:
     """Sets JAX's environment variables from the flags; what the user has set stays."""
-    if _COMPILED.value == "off":
+    folder = flags.FLAGS.compilation_cache
+    if folder == "off":
         os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
-    elif _COMPILED.value:
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.abspath(_COMPILED.value)
+    elif folder:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.abspath(folder)
     else:
         caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(caches / "axml_jax" / "compiled"))
     # Many small programs take as long as a large one.
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-    if _DETERMINISTIC.value:
+    if flags.FLAGS.deterministic:
         chosen = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{chosen} --xla_gpu_exclude_nondeterministic_ops=true".strip()
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
     """Runs a script's main; bad input ends it with one clear line instead of a traceback."""
-    for flag in (_COMPILED, _DETERMINISTIC):
-        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[flag.name])
+    _define_flags_of_jax()
 
     def guarded(argv: Sequence[str]) -> None:
         if len(argv) > 1:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from axml_jax.data.batches import Batch, TrainBatches, bucket_lengths
+from axml_jax.data.batches import Batch, TrainBatches
+from axml_jax.data.buckets import bucket_lengths
 from axml_jax.data.store import Split
 
 

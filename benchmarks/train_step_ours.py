@@ -13,13 +13,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from axml_jax.config import TrainConfig
+from axml_jax.config import Config
 from axml_jax.data.batches import Batch
+from axml_jax.layout import ByDocuments
 from axml_jax.models.attention_xml import AttentionXML
-from axml_jax.predict import AXIS, replicate
 from axml_jax.train.optimizer import make_optimizer
-from axml_jax.train.state import create
-from axml_jax.train.step import make_train_step, split_rows
+from axml_jax.train.step import make_train_step
 from benchmarks.contenders import PRECISIONS
 from benchmarks.train_step_data import Shape
 
@@ -76,38 +75,27 @@ class Ours:
         self.precision = precision
         self.model = make_model(shape, precision, dropout)
         self.devices = jax.local_devices()[:1]
-        self.optimizer = make_optimizer(TrainConfig(), _STEPS)
-        state = create(jax.tree.map(jnp.asarray, params), self.optimizer, averaged=False)
-        self._state, self._constants, self._key = replicate(
-            (state, {}, jax.random.key(0)), self.devices
-        )
-        self._step = jax.pmap(
-            make_train_step(self.model, self.optimizer, steps_per_epoch=_STEPS, average_steps=0),
-            axis_name=AXIS,
-            in_axes=(None, None, 0, None),
-            out_axes=(None, None),
-            devices=self.devices,
-            donate_argnums=(0,),
-        )
-
-        def top_k(variables: Any, token_ids: jax.Array, lengths: jax.Array) -> Any:
-            return self.model.apply(variables, token_ids, lengths, TOP_K, method=AttentionXML.top_k)
-
-        # What `axml_jax.predict.Predictor` maps.
-        self._top_k = jax.pmap(top_k, axis_name=AXIS, in_axes=(None, 0, 0), devices=self.devices)
+        self.layout = ByDocuments()
+        self.optimizer = make_optimizer(Config(), _STEPS)
+        state = self.optimizer.start(jax.tree.map(jnp.asarray, params))
+        self._state, self._key = self.layout.placed((state, jax.random.key(0)), self.devices)
+        step = make_train_step(self.model, self.optimizer, steps_per_epoch=_STEPS)
+        self._step = self.layout.compiled(step, self.devices)
+        self._top_k = self.layout.compiled_top_k(self.model, TOP_K, self.devices)
 
     def run(self, name: str, placed: Sequence[Batch]) -> Any:
         """Takes a step on each batch, or predicts it: the last loss, or all best labels."""
         with exactness(self.precision):
             if name == "training":
                 for batch in placed:
-                    self._state, loss = self._step(
-                        self._state, self._constants, split_rows(batch, 1), self._key
-                    )
+                    dealt = self.layout.dealt(batch, self.devices)
+                    self._state, loss = self._step(self._state, {}, dealt, self._key)
                 return loss
             variables = {"params": self._state.params}
             return [
-                self._top_k(variables, batch.token_ids[None], batch.lengths[None])
+                self._top_k(
+                    variables, self.layout.dealt((batch.token_ids, batch.lengths), self.devices)
+                )
                 for batch in placed
             ]
 

@@ -1,7 +1,8 @@
 """Where the time of a training step goes: each part alone, in axml_jax and in plain padded PyTorch.
 
 Parts: `input` (documents become arrays on the device), `embedding`, `encoder` (the BiLSTM),
-`dropout`, `head` (label attention, shared layers and the loss) and `update` (Adam).  Each has one
+`dropout`, `head` (label attention, shared layers and the loss) and `update` (Adam; in axml_jax with
+finding and gathering the rows of the words, from which `embedding` begins there).  Each has one
 batch and inputs of the step's own shapes and types; with gradients all that training needs are
 computed, by the input and by the weights.  Dropout has no weights; input and update no gradients.
 
@@ -17,12 +18,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from axml_jax import losses
 from axml_jax.data.batches import Batch
 from axml_jax.models.dropout import document_dropout
-from axml_jax.train.step import split_rows
 from benchmarks.contenders import PRECISIONS, Entry, failure_of
 from benchmarks.timing import Clock, Ready, steady_seconds, time_all
 from benchmarks.train_step_data import draw_documents, plain
@@ -62,8 +61,14 @@ def of_ours(case: Case, precision: str) -> Parts:
     batch = jax.tree.map(jnp.asarray, case.batches_of(PADDED)[0])
     keys = jax.random.split(jax.random.key(0), case.shape.batch)
 
+    # As a step reads them: the rows of the batch's words, and where each token has its own.
+    found, places = np.unique(np.append(0, batch.token_ids), return_inverse=True)
+    token_places = jnp.asarray(places[1:].reshape(batch.token_ids.shape), jnp.int32)
+    few = model.clone(num_words=len(found))
+    params["words"] = {"vectors": params["words"]["vectors"][found]}
+
     def embedding(params: Any) -> Any:
-        return model.apply({"params": params}, batch.token_ids, method=lambda m, ids: m.words(ids))
+        return few.apply({"params": params}, token_places, method=lambda m, ids: m.words(ids))
 
     def encoder(params: Any, words: Any) -> Any:
         return model.apply(
@@ -81,7 +86,7 @@ def of_ours(case: Case, precision: str) -> Parts:
         return losses.binary_cross_entropy(logits, batch.label_ids, batch.weights)
 
     words, hidden = _random_inputs(case, batch.token_ids.shape, PRECISIONS[precision][0])
-    calls = _input_calls(case, lambda one: jax.device_put(split_rows(one, 1)))
+    calls = _input_calls(case, lambda one: ours.layout.dealt(one, ours.devices))
     for name, compute, given, weights in (
         ("embedding", embedding, (), "words"),
         ("encoder", encoder, (words,), "encoder"),
@@ -90,7 +95,7 @@ def of_ours(case: Case, precision: str) -> Parts:
     ):
         used = {weights: params[weights]} if weights else {}
         calls |= _jax_calls(name, compute, (used, *given), precision)
-    calls["update forward"] = _jax_update(ours.optimizer, params)
+    calls["update forward"] = _jax_update(ours, case)
     return Parts(calls, jax.block_until_ready)
 
 
@@ -111,18 +116,23 @@ def _jax_calls(name: str, compute: Callable[..., Any], given: Any, precision: st
     }
 
 
-def _jax_update(optimizer: optax.GradientTransformation, params: Any) -> Callable[[], Any]:
-    def update(params: Any, state: Any, gradients: Any) -> Any:
-        updates, state = optimizer.update(gradients, state, params)
-        return optax.apply_updates(params, updates), state
+def _jax_update(ours: Ours, case: Case) -> Callable[[], Any]:
+    def update(state: Any, constants: Any, batch: Batch, key: Any) -> Any:
+        del constants, key
+        token_ids = jnp.asarray(batch.token_ids)
+        reading = ours.optimizer.read(ours.model, state.params, token_ids, ours.layout.axes)
+        gradient = jax.tree.map(lambda weight: jnp.full_like(weight, 1e-6), reading.params)
+        return ours.optimizer.update(state, reading, gradient), jnp.zeros(())
 
-    run = jax.jit(update, donate_argnums=(0, 1))
-    gradients = jax.tree.map(lambda weight: jnp.full_like(weight, 1e-6), params)
-    held = [(jax.tree.map(jnp.copy, params), optimizer.init(params))]
+    run = ours.layout.compiled(update, ours.devices)
+    state = ours.optimizer.start(jax.tree.map(jnp.asarray, case.params))
+    held = [ours.layout.placed(state, ours.devices)]
+    batch = ours.layout.dealt(case.batches_of(PADDED)[0], ours.devices)
+    key = ours.layout.placed(jax.random.key(0), ours.devices)
 
     def forward() -> Any:
-        held[0] = run(*held[0], gradients)
-        return held[0]
+        held[0], _ = run(held[0], {}, batch, key)
+        return held[0].step
 
     return forward
 

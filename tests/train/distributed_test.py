@@ -26,7 +26,7 @@ Train = Callable[..., dict[str, Any]]
 
 pytestmark = pytest.mark.usefixtures("compilation_cache")
 
-SECONDS = 60  # a process that has not ended by then hangs
+SECONDS = 120  # a process that has not ended by then hangs
 
 # launch/train.py, but for what happens before a step and a count of the tokens that are read.
 WORKER = """
@@ -35,8 +35,8 @@ import numpy as np
 from axml_jax.data.batches import TrainBatches
 from axml_jax.train import joining, loop
 
-joining._DEAD_AFTER_SECONDS = 5
-script, reads, act, at = sys.argv[1:5]
+script, reads, dead_after, act, at = sys.argv[1:6]
+joining._DEAD_AFTER_SECONDS = int(dead_after)
 
 class Reads:
     def __init__(self, tokens):
@@ -64,7 +64,7 @@ def acting(self, step_fn, state, constants, step, *others):
         return step_fn(*arguments)
     return steps(self, act_and_step, state, constants, step, *others)
 loop._Session._steps = acting
-sys.argv = [script, *sys.argv[5:]]
+sys.argv = [script, *sys.argv[6:]]
 runpy.run_path(script, run_name="__main__")
 """
 
@@ -94,10 +94,11 @@ def launch_two(
     compilation_cache: Path,
     flags: list[str],
 ) -> Callable[..., list[Ended]]:
-    """launch_two(*arguments, of_second=(), act=, at=, reads=, slurm=) has two processes train.
+    """launch_two(*arguments, of_second=(), ...) has two processes train.
 
     Each has a folder of its own, PROCESS_ID below `tmp_path`, in which --run=run lies.  The second
     does `act` before step `at`.  With `slurm` they find each other as under srun.
+    One that is silent for `dead_after` seconds is dead.
     """
 
     environment = {
@@ -115,6 +116,7 @@ def launch_two(
         at: int = 0,
         reads: bool = False,
         slurm: bool = False,
+        dead_after: int = 30,
     ) -> list[Ended]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -124,7 +126,8 @@ def launch_two(
             for number in (0, 1):
                 folder = tmp_path / str(number)
                 folder.mkdir(exist_ok=True)
-                worker = [WORKER, str(root / "launch" / "train.py"), "reads.npy" if reads else ""]
+                script = str(root / "launch" / "train.py")
+                worker = [WORKER, script, "reads.npy" if reads else "", str(dead_after)]
                 mine = (act, str(at), *flags) if number else ("", "0", *flags)
                 place = [
                     f"--coordinator=127.0.0.1:{port}",
@@ -260,7 +263,7 @@ def test_two_processes_continue_the_run_of_one_until_its_time_is_up(
 
 
 def test_one_that_fails_takes_the_other_with_it(launch_two: Callable[..., list[Ended]]) -> None:
-    first, second = launch_two(act="raise OSError('the disk is gone')", at=3)
+    first, second = launch_two(act="raise OSError('the disk is gone')", at=3, dead_after=5)
     assert (first.code != 0, second.code) == (True, 1), first.told + second.told
     assert without_noise(second.told) == ["error: the disk is gone"]
     # Which of the two it is depends on who notices: what was to be received, or the heartbeat.
