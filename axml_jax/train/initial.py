@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,9 @@ from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.progress import bar
+
+if TYPE_CHECKING:
+    from axml_jax.train.plan import Plan
 
 
 def make_model(config: Config, num_words: int, num_labels: int, word_width: int) -> AttentionXML:
@@ -73,6 +76,32 @@ def initial_variables(
         variables[collection]["words"]["vectors"] = jnp.asarray(store.vectors, jnp.float32)
     variables["params"]["labels"]["output_bias"] = jnp.float32(output_bias)
     return variables
+
+
+def initial_values(plan: Plan, key: jax.Array, label_states: bool) -> tuple[Any, Any]:
+    """The parameters before the first step, and the frozen tables.
+
+    Args:
+      plan: The experiment.
+      key: Decides them.
+      label_states: Whether to read the documents for queries that start as label states; without,
+        such queries are noise.
+    """
+    store = plan.store
+    split = store.splits["train"]
+    truth = split.label_matrix(store.num_train_labels)[plan.parts.train]
+    bias = log_odds_of_mean(truth.nnz, *truth.shape)
+    variables = initial_variables(plan.model, key, store, plan.config, bias)
+    if label_states and plan.config.model.query_init == "label_state":
+        variables["params"]["labels"]["queries"] = label_state_queries(
+            plan.model,
+            variables,
+            [split.document(int(i)) for i in plan.parts.train],
+            truth,
+            buckets=plan.buckets,
+            batch_size=plan.config.data.batch_size,
+        )
+    return variables.pop("params"), variables
 
 
 def label_state_queries(

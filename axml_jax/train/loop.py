@@ -154,7 +154,9 @@ class _Session:
             self._write_names()
         # One reads the documents for the label states; the others get its values below.
         with plan.layout.workspace():
-            params, constants = self._initial_values(not begun and processes.is_first())
+            params, constants = initial.initial_values(
+                plan, self.init_key, not begun and processes.is_first()
+            )
             state = self.optimizer.start(params)
             del params  # the state holds them; a second copy would stay for the whole run
             self.checkpoints.save_constants(constants)
@@ -216,24 +218,6 @@ class _Session:
                 "train_documents": len(store.splits["train"]),
             },
         )
-
-    def _initial_values(self, label_states: bool) -> tuple[Any, Any]:
-        """The parameters before the first step, and the frozen tables."""
-        plan, store = self.plan, self.plan.store
-        split = store.splits["train"]
-        truth = split.label_matrix(store.num_train_labels)[plan.parts.train]
-        bias = initial.log_odds_of_mean(truth.nnz, *truth.shape)
-        variables = initial.initial_variables(plan.model, self.init_key, store, plan.config, bias)
-        if label_states and plan.config.model.query_init == "label_state":
-            variables["params"]["labels"]["queries"] = initial.label_state_queries(
-                plan.model,
-                variables,
-                [split.document(int(i)) for i in plan.parts.train],
-                truth,
-                buckets=plan.buckets,
-                batch_size=plan.config.data.batch_size,
-            )
-        return variables.pop("params"), variables
 
     def _steps(
         self,
