@@ -103,7 +103,10 @@ def _set_up_jax() -> None:
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
     """Runs a script's main; bad input ends it with one clear line instead of a traceback."""
-    _define_flags_of_jax()
+    # Who has imported JAX already has it set up.
+    sets_up_jax = "jax" not in sys.modules
+    if sets_up_jax:
+        _define_flags_of_jax()
 
     def guarded(argv: Sequence[str]) -> None:
         if len(argv) > 1:
@@ -111,7 +114,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         if not flags.FLAGS["verbosity"].present:
             # At "info", the default, orbax tells of each step of each checkpoint.
             logging.set_verbosity(logging.WARNING)
-        _set_up_jax()
+        if sets_up_jax:
+            _set_up_jax()
         try:
             main(argv)
             sys.stdout.flush()

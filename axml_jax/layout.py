@@ -267,14 +267,26 @@ class ByDocumentsAndLabels:
 
     def placed(self, tree: Any, devices: Sequence[Any]) -> Any:
         """The queries split, and filled up; all the rest on each device."""
-        mesh = self.mesh(devices)
 
-        def one(path: Any, leaf: Any) -> Array:
+        def one(path: Any, leaf: Any, shape: jax.ShapeDtypeStruct) -> Array:
             if _is_queries(path):
                 # On the host: a device need not have room for all labels.
-                filled = self._share * self._parts - leaf.shape[0]
-                leaf = np.pad(np.asarray(leaf), ((0, filled), (0, 0)))
-            return jax.device_put(leaf, NamedSharding(mesh, _spec(path)))
+                leaf = np.pad(np.asarray(leaf), ((0, shape.shape[0] - len(leaf)), (0, 0)))
+            return jax.device_put(leaf, shape.sharding)
+
+        shapes = self.placed_shapes(tree, devices)
+        return jax.tree_util.tree_map_with_path(one, tree, shapes)
+
+    def placed_shapes(self, tree: Any, devices: Sequence[Any]) -> Any:
+        """Shapes, types and shardings of what `placed` gives: enough to compile for."""
+        mesh = self.mesh(devices)
+
+        def one(path: Any, leaf: Any) -> jax.ShapeDtypeStruct:
+            rows = (self._share * self._parts,) if _is_queries(path) else leaf.shape[:1]
+            sharding = NamedSharding(mesh, _spec(path))
+            return jax.ShapeDtypeStruct(
+                (*rows, *leaf.shape[1:]), leaf.dtype, sharding=sharding
+            )
 
         return jax.tree_util.tree_map_with_path(one, tree)
 

@@ -7,41 +7,33 @@ way to machine code and reads the compiler's own figures: the temporary memory b
 outputs and gradients.  Nothing runs, so this says nothing of speed.  What does not fit the card
 (blocks that overflow its shared memory, shapes that its kernels do not take) fails here.
 
-It needs XLA's CUDA compiler, without CUDA libraries or a driver: the wheels jax-cuda13-plugin and
-jax-cuda13-pjrt of the installed jax's version in the folder `cuda-plugin` of the virtual
-environment, where `make test` puts them.
+What it needs: benchmarks/h200.py.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-HERE = Path(__file__).resolve().parent
-PLUGIN = Path(sys.prefix) / "cuda-plugin"
-sys.path[:0] = [str(HERE.parent), str(HERE.parent / "kernels"), str(PLUGIN)]  # run as a file
-os.environ["JAX_PLATFORMS"] = "cpu"
-# Without a card there is no autotuner, and XLA's untuned Triton products can fail to tile.
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_gpu_enable_triton_gemm=false"
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]  # run as a file
+sys.path[1:1] = [f"{sys.path[0]}/kernels"]
+
+from benchmarks.h200 import CARD, card, memory, require  # isort: skip  # sets flags before jax
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
 import optax  # noqa: E402
 from absl import app, flags  # noqa: E402
-from jax.experimental import topologies  # noqa: E402
 
 from axml_jax import progress  # noqa: E402
 from axml_jax.tables import show_table  # noqa: E402
-from axml_kernels import Head, compiling_for, label_scores  # noqa: E402
+from axml_kernels import Head, label_scores  # noqa: E402
 from axml_kernels.workloads import WORKLOADS, Workload  # noqa: E402
 from benchmarks import report  # noqa: E402
 
-CARD = "NVIDIA H200"
 SHAPES = ("rcv1", "eurlex", "wiki10-31k", "wikilshtc", "amazoncat-13k")
 # All labels of one training step: B, T, D, L, F.
 MILLION = Workload(16, 128, 512, 1_000_000, (256,))
@@ -59,24 +51,6 @@ class Case(NamedTuple):
     dtype: str
     implementation: str
     backward: bool
-
-
-@contextlib.contextmanager
-def card() -> Iterator[Callable[..., Any]]:
-    """Makes programs for the H200; gives spec(shape, dtype), an array that lives there."""
-    topology = topologies.get_topology_desc(
-        platform="cuda",
-        target_config=(HERE / "h200_target.txtpb").read_text(encoding="utf-8"),
-        topology="1x1x1",
-    )
-    mesh = topologies.make_mesh(topology, (1,), ("device",))
-    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-
-    def spec(shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(shape, dtype, sharding=sharding)
-
-    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh), compiling_for(CARD):
-        yield spec
 
 
 def head_spec(workload: Workload, spec: Callable[..., Any]) -> Head:
@@ -147,20 +121,6 @@ def compiled_step(workload: Workload, implementation: str, spec: Callable[..., A
     )
 
 
-def memory(compiled: Any) -> dict[str, int]:
-    """The compiler's figures in bytes; `total` counts what is donated once."""
-    found = compiled.memory_analysis()
-    return {
-        "temporary": found.temp_size_in_bytes,
-        "arguments": found.argument_size_in_bytes,
-        "outputs": found.output_size_in_bytes,
-        "total": found.temp_size_in_bytes
-        + found.argument_size_in_bytes
-        + found.output_size_in_bytes
-        - found.alias_size_in_bytes,
-    }
-
-
 def measure(implementations: list[str]) -> dict[str, Any]:
     """Compiles every case."""
     cases = [
@@ -186,8 +146,7 @@ def measure(implementations: list[str]) -> dict[str, Any]:
 
 
 def main(_: Any) -> None:
-    if not (PLUGIN / "jax_plugins").is_dir():
-        sys.exit(f"There is no {PLUGIN.name}/ in the virtual environment: make test installs it.")
+    require()
     results = measure(IMPLEMENTATIONS.value)
     shapes = {name: WORKLOADS[name]._asdict() for name in SHAPES}
     path = report.write(

@@ -1,0 +1,70 @@
+"""A training step compiled for H200s: kernels of a time step, memory, what cards tell each other."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PLUGIN = Path(sys.prefix) / "cuda-plugin" / "jax_plugins"
+
+pytestmark = pytest.mark.skipif(
+    not PLUGIN.is_dir(),
+    reason="XLA's CUDA compiler is not in the environment; make test puts it there on Linux x86-64",
+)
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    out = tmp_path_factory.mktemp("h200")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "benchmarks" / "h200_step.py"), f"--out={out}"],
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads((out / "h200_step.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_a_time_step_of_the_bilstm_starts_few_kernels(compiled: dict[str, Any]) -> None:
+    assert len(compiled["recurrence"]) == 4
+    for row in compiled["recurrence"]:
+        # A product, a function and a store at least: fewer were not counted.
+        assert 3 <= row["forward"] <= 4, row
+        assert 6 <= row["with_gradient"] <= 12, row
+
+
+def test_the_word_table_is_not_copied(compiled: dict[str, Any]) -> None:
+    table, step = compiled["word_table"]["bytes"], compiled["word_table"]["step"]
+    assert step["all rows"]["temporary"] > table
+    assert step["touched rows"]["temporary"] < step["all rows"]["temporary"] - 0.9 * table
+
+
+def test_cards_never_tell_each_other_a_word_table(compiled: dict[str, Any]) -> None:
+    told = compiled["four_cards"]["collectives"]
+    shape = compiled["four_cards"]["shape"]
+    assert {"all-reduce", "all-gather"} <= {one["kind"] for one in told}
+    sizes = [int(size) for one in told for text in one["shapes"] for size in re.findall(r"\d+", text)]
+    assert shape["num_words"] not in sizes
+    # Rows of all words of a batch, queries, LSTM, layers: what has to be told, and little more.
+    rows = (shape["batch"] * shape["tokens"] + 1) * shape["word_width"]
+    units = shape["hidden"]
+    lstm = 2 * 4 * units * (shape["word_width"] + units + 1)
+    queries = shape["num_labels"] * 2 * units
+    assert sum(one["bytes"] for one in told) < 1.05 * 4 * (rows + lstm + queries + 2**18)
+
+
+def test_three_million_labels_fit_on_eight_cards(compiled: dict[str, Any]) -> None:
+    split = compiled["split_labels"]
+    # A card's eighth of queries, two moments and a gradient, and less than 30 GB for all the rest.
+    assert split["per_card"]["total"] < 4 * split["queries_bytes"] / 8 + 30e9
+    assert split["per_card"]["arguments"] > 3 * split["queries_bytes"] / 8
