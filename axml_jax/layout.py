@@ -284,9 +284,7 @@ class ByDocumentsAndLabels:
         def one(path: Any, leaf: Any) -> jax.ShapeDtypeStruct:
             rows = (self._share * self._parts,) if _is_queries(path) else leaf.shape[:1]
             sharding = NamedSharding(mesh, _spec(path))
-            return jax.ShapeDtypeStruct(
-                (*rows, *leaf.shape[1:]), leaf.dtype, sharding=sharding
-            )
+            return jax.ShapeDtypeStruct((*rows, *leaf.shape[1:]), leaf.dtype, sharding=sharding)
 
         return jax.tree_util.tree_map_with_path(one, tree)
 

@@ -91,7 +91,9 @@ def loop_kernels(text: str) -> list[int]:
         if name is None or name.group(1) not in bodies:
             continue
         operations = [_OPERATION.match(line.strip()) for line in computation.splitlines()]
-        counts.append(sum(found is not None and found.group(2) not in _FREE for found in operations))
+        counts.append(
+            sum(found is not None and found.group(2) not in _FREE for found in operations)
+        )
     return counts
 
 

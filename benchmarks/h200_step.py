@@ -143,9 +143,7 @@ def measure() -> dict[str, Any]:
     per_label = 4 * MANY_LABELS.num_labels * 2 * MANY_LABELS.hidden
     return {
         "recurrence": [
-            recurrence(hidden, dtype)
-            for hidden in (256, 512)
-            for dtype in ("float32", "bfloat16")
+            recurrence(hidden, dtype) for hidden in (256, 512) for dtype in ("float32", "bfloat16")
         ],
         "word_table": {"bytes": table, "step": adam},
         "four_cards": {"shape": many_words._asdict(), "collectives": four},

@@ -15,6 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from axml_jax.models.bilstm_parameters import BiLSTMParameters
+from axml_kernels import target
 
 # One scan serves both directions: step s is time s of the first and time T - 1 - s of the second,
 # and what a step computes or saves has an axis of 2 for them.  What enters a large product of
@@ -22,7 +23,9 @@ from axml_jax.models.bilstm_parameters import BiLSTMParameters
 # direction and both in the order of time: so the input projection and each weight gradient is one
 # plain product over (time, document), and nothing as large as the gates is ever copied, transposed
 # or reversed: each step reads its rows and writes them into arrays that the scan carries, where
-# scanned inputs and outputs would come in one order only.
+# scanned inputs and outputs would come in one order only.  These arrays are the largest of all.  On
+# a CPU one pair serves for three: the gates of a step take the place of its input, and on the way
+# back their gradients take theirs.  On a GPU a step would start two kernels more for that.
 _Pair = tuple[Array, Array]
 
 
@@ -31,7 +34,7 @@ class _Residuals(NamedTuple):
     lengths: Int[Array, " B"]
     parameters: BiLSTMParameters
     cells: Float[Array, "T+1 2 B H"]  # row s is what step s starts from, row s + 1 what it leaves
-    gates: Float[Array, "T 2 B 4H"]  # of each step, after their sigmoid or tanh
+    gates: _Pair | Array  # after their sigmoid or tanh: [T, B, 4H], or of each step [T, 2, B, 4H]
     outputs: _Pair  # [T, B, H]
 
 
@@ -55,13 +58,14 @@ def _states(
 ) -> _Pair:
     """States [T, B, H] of each direction."""
     num_times, batch, _ = x.shape
-    hidden = parameters.recurrent_kernel.shape[1]
+    given = _projected(precision, x, parameters)
+    states = jnp.zeros((num_times, 2, batch, parameters.recurrent_kernel.shape[1]), x.dtype)
 
     def save(s: Array, states: Array, state: Array, cell: Array, gate: Array) -> Array:
         return _put(states, s, state)
 
-    states = jnp.zeros((num_times, 2, batch, hidden), x.dtype)
-    return _in_time(_run(precision, x, lengths, parameters, states, save))
+    run = _run(precision, x, lengths, parameters, states, lambda states: given, save)
+    return _in_time(run)
 
 
 def _forward(
@@ -69,17 +73,37 @@ def _forward(
 ) -> tuple[_Pair, _Residuals]:
     num_times, batch, _ = x.shape
     hidden = parameters.recurrent_kernel.shape[1]
-
-    def save(s: Array, saved: _Pair, state: Array, cell: Array, gate: Array) -> _Pair:
-        return _put(saved[0], s + 1, cell), _put(saved[1], s, gate)
-
     cells = jnp.zeros((num_times + 1, 2, batch, hidden), _wide(x))
-    gates = jnp.zeros((num_times, 2, batch, 4 * hidden), _wide(x))
-    cells, gates = _run(precision, x, lengths, parameters, (cells, gates), save)
+    projected = _projected(precision, x, parameters)
+    in_place = target.current().platform == "cpu"
+    gates: _Pair | Array = projected
+    if not in_place:
+        gates = jnp.zeros((num_times, 2, batch, 4 * hidden), _wide(x))
+
+    def given(saved: Any) -> _Pair:
+        return saved[1] if in_place else projected
+
+    def save(s: Array, saved: Any, state: Array, cell: Array, gate: Array) -> Any:
+        cells, gates = saved
+        return _put(cells, s + 1, cell), _put_at(gates, s, gate)
+
+    cells, gates = _run(precision, x, lengths, parameters, (cells, gates), given, save)
     # Cheaper once more for all steps than saved in each.
-    states = gates[..., 2 * hidden : 3 * hidden] * jnp.tanh(cells[1:])
-    outputs = _in_time(states.astype(x.dtype))
+    squashed = _in_time(jnp.tanh(cells[1:]))
+    opened = [gate[..., 2 * hidden : 3 * hidden] for gate in _in_time(gates)]
+    first, second = ((o * c).astype(x.dtype) for o, c in zip(opened, squashed, strict=True))
+    outputs = first, second
     return outputs, _Residuals(x, lengths, parameters, cells, gates, outputs)
+
+
+def _projected(precision: lax.PrecisionLike, x: Array, parameters: BiLSTMParameters) -> _Pair:
+    """What the input adds to the gates before their sigmoid or tanh, [T, B, 4H]."""
+    kernel, _, bias = parameters
+    first, second = (
+        _rows(x, kernel[d].astype(x.dtype), precision) + bias[d].astype(_wide(x))[None, None, :]
+        for d in (0, 1)
+    )
+    return first, second
 
 
 def _run(
@@ -88,24 +112,22 @@ def _run(
     lengths: Array,
     parameters: BiLSTMParameters,
     saved: Any,
+    given: Callable[[Any], _Pair],
     save: Callable[..., Any],
 ) -> Any:
-    """Runs eq. (2) over all steps: `saved = save(s, saved, state, cell, gate)` after each."""
+    """Runs eq. (2) over all steps: `saved = save(s, saved, state, cell, gate)` after each.
+
+    `given(saved)` is the projected input, of which step s reads its rows.
+    """
     num_times, batch, _ = x.shape
-    input_kernel, kernel, bias = parameters
-    kernel = kernel.astype(x.dtype)
+    kernel = parameters.recurrent_kernel.astype(x.dtype)
     hidden = kernel.shape[1]
-    first, second = (
-        _rows(x, input_kernel[d].astype(x.dtype), precision)
-        + bias[d].astype(_wide(x))[None, None, :]
-        for d in (0, 1)
-    )
     # sigmoid(z) = tanh(z / 2) / 2 + 1/2: one function for all four gates, in one pass over them.
     half = jnp.repeat(jnp.asarray([0.5, 0.5, 0.5, 1], _wide(x)), hidden)[None, None, :]
 
     def step(carry: tuple[Any, ...], s: Array) -> tuple[tuple[Any, ...], None]:
         state, cell, saved = carry
-        raw = _at((first, second), s) + _apart(_step_product(state, kernel, precision))
+        raw = _at(given(saved), s) + _apart(_step_product(state, kernel, precision))
         gate = jnp.tanh(raw * half) * half + (1 - half)
         i, f, o, g = jnp.split(gate, 4, axis=-1)
         # A cell held at 0 in padding holds the state at o tanh(0) = 0 as well, and stops gradients.
@@ -125,11 +147,12 @@ def _backward(
     num_times, batch, hidden = outputs[0].shape
     input_kernel, kernel, _ = parameters
     transposed = kernel.astype(x.dtype).swapaxes(1, 2)
+    in_place = isinstance(gates, tuple) and gates[0].dtype == x.dtype
 
     def step(carry: tuple[Any, ...], s: Array) -> tuple[tuple[Any, ...], None]:
-        grad_state, grad_cell, (first, second) = carry
+        grad_state, grad_cell, grads = carry
         grad_state = grad_state + _at(grad_outputs, s).astype(grad_state.dtype)
-        i, f, o, g = jnp.split(_row(gates, s), 4, axis=-1)
+        i, f, o, g = jnp.split(_at(grads if in_place else gates, s), 4, axis=-1)
         squashed = jnp.tanh(_row(cells, s + 1))
         grad_cell = grad_cell + grad_state * o * (1 - squashed * squashed)
         grad_cell = jnp.where(_real(lengths, s, num_times), grad_cell, 0)
@@ -142,17 +165,15 @@ def _backward(
             ],
             axis=-1,
         ).astype(x.dtype)
-        first = _put(first, s, grad_gate[0])
-        second = _put(second, num_times - 1 - s, grad_gate[1])
         return (
             _step_product(grad_gate, transposed, precision),
             grad_cell * f,
-            (first, second),
+            _put_at(grads, s, grad_gate),
         ), None
 
     zeros = jnp.zeros((2, batch, hidden), _wide(x))
     none = jnp.zeros((num_times, batch, 4 * hidden), x.dtype)
-    start = (zeros, zeros, (none, none))
+    start = (zeros, zeros, gates if in_place else (none, none))
     grad_gates = lax.scan(step, start, jnp.arange(num_times), reverse=True)[0][-1]
 
     # Weight gradients by one product over all steps, not by one small product in each.
@@ -215,15 +236,25 @@ def _apart(product: Array) -> Array:
     return lax.platform_dependent(product, cpu=lambda x: x, default=lax.optimization_barrier)
 
 
-def _in_time(steps: Float[Array, "T 2 B H"]) -> _Pair:
-    """From the order of steps to that of time."""
-    return steps[:, 0], steps[::-1, 1]
+def _in_time(steps: Float[Array, "T 2 B J"] | _Pair) -> _Pair:
+    """In the order of time, from either order."""
+    return steps if isinstance(steps, tuple) else (steps[:, 0], steps[::-1, 1])
 
 
-def _at(pair: _Pair, s: Array) -> Float[Array, "2 B J"]:
-    """Step s of arrays in the order of time."""
-    first, second = pair
+def _at(arrays: Float[Array, "T 2 B J"] | _Pair, s: Array) -> Float[Array, "2 B J"]:
+    """Step s of an array of steps, or of a pair in the order of time."""
+    if not isinstance(arrays, tuple):
+        return _row(arrays, s)
+    first, second = arrays
     return jnp.stack([_row(first, s), _row(second, second.shape[0] - 1 - s)])
+
+
+def _put_at(arrays: Any, s: Array, values: Float[Array, "2 B J"]) -> Any:
+    """Sets what `_at` reads."""
+    if not isinstance(arrays, tuple):
+        return _put(arrays, s, values)
+    first, second = arrays
+    return _put(first, s, values[0]), _put(second, second.shape[0] - 1 - s, values[1])
 
 
 def _row(array: Array, s: Array) -> Array:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
 
+import axml_kernels
 from axml_jax.models.bilstm import BiLSTM, bilstm
 from axml_jax.models.bilstm_parameters import BiLSTMParameters
 from tests.models import oracle
@@ -53,6 +56,25 @@ def test_gradient_equals_finite_differences(x: np.ndarray, parameters: BiLSTMPar
             rtol=1e-6,
             atol=1e-6,
         )
+
+
+def test_what_gpus_save_gives_the_same(x: np.ndarray, parameters: BiLSTMParameters) -> None:
+    """They keep gates in arrays of their own, where a CPU has them take their inputs' place."""
+    weights = np.random.default_rng(2).normal(size=(B, T, 2 * H)).astype(np.float32)
+
+    def total(x: jax.Array, p: BiLSTMParameters) -> tuple[jax.Array, jax.Array]:
+        states = bilstm(x, jnp.asarray(LENGTHS), p)
+        return jnp.sum(states * weights), states
+
+    def states_and_gradients() -> Any:
+        return jax.jit(jax.grad(total, argnums=(0, 1), has_aux=True))(jnp.asarray(x), parameters)
+
+    here = states_and_gradients()
+    with axml_kernels.interpreted():
+        as_on_gpus = states_and_gradients()
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), as_on_gpus, here
+    )
 
 
 def test_padding_is_not_read(x: np.ndarray, parameters: BiLSTMParameters) -> None:

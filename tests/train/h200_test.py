@@ -53,7 +53,9 @@ def test_cards_never_tell_each_other_a_word_table(compiled: dict[str, Any]) -> N
     told = compiled["four_cards"]["collectives"]
     shape = compiled["four_cards"]["shape"]
     assert {"all-reduce", "all-gather"} <= {one["kind"] for one in told}
-    sizes = [int(size) for one in told for text in one["shapes"] for size in re.findall(r"\d+", text)]
+    sizes = [
+        int(size) for one in told for text in one["shapes"] for size in re.findall(r"\d+", text)
+    ]
     assert shape["num_words"] not in sizes
     # Rows of all words of a batch, queries, LSTM, layers: what has to be told, and little more.
     rows = (shape["batch"] * shape["tokens"] + 1) * shape["word_width"]
