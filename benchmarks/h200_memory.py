@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]  # run as a file
 sys.path[1:1] = [f"{sys.path[0]}/kernels"]
 
-from benchmarks.h200 import CARD, card, memory, require  # isort: skip  # sets flags before jax
+from benchmarks.h200 import CARD, card, memory, require  # noqa: E402  # isort: skip  # sets flags before jax
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402

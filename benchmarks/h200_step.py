@@ -6,7 +6,8 @@ Compiled without a card (benchmarks/h200.py), nothing runs:
 
 - `recurrence`: how many kernels one time step of the BiLSTM starts, forward and with its gradient.
   At a batch of 40 they are the floor of a step: 500 times some microseconds each.
-- `word_table`: temporary memory of a whole step with 500,000 words, by the word table's Adam.
+- `word_table`: temporary memory of a whole step with few and with many words, by the word table's
+  Adam.
 - `four_cards`: the collectives of a step over four cards, and their bytes.
 - `split_labels`: memory of a card, of eight, for three million labels.
 """
@@ -21,7 +22,7 @@ from typing import Any
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]  # run as a file
 sys.path[1:1] = [f"{sys.path[0]}/kernels"]
 
-from benchmarks import h200  # isort: skip  # sets flags before jax
+from benchmarks import h200  # noqa: E402  # isort: skip  # sets flags before jax
 
 import jax  # noqa: E402
 import jax.numpy as jnp  # noqa: E402
@@ -45,6 +46,7 @@ OUT = flags.DEFINE_string("out", None, "folder of the results; benchmarks/result
 
 TRUE_LABELS = 16
 WORDS = 500_000
+TABLES = (50_000, 2_000_000)
 # Labels of which no card could hold the queries, their moments and gradients together with ease.
 MANY_LABELS = SHAPES["wikilshtc"]._replace(num_labels=3_000_000, num_words=WORDS)
 
@@ -64,7 +66,7 @@ def recurrence(hidden: int, dtype: str) -> dict[str, Any]:
         given = spec((batch, tokens, width), dtype), spec((batch,), jnp.int32), parameters
         for name, function in (("forward", bilstm), ("with_gradient", jax.grad(total, (0, 2)))):
             compiled = jax.jit(function).lower(*given).compile()
-            found[name] = sum(h200.loop_kernels(compiled.as_text()))
+            found[name] = sum(h200.loop_kernels(str(compiled.as_text())))
     return found
 
 
@@ -88,6 +90,10 @@ def batch_of(shape: Shape) -> Batch:
     return Batch(spec(shape.tokens), spec(), spec(TRUE_LABELS), spec(dtype=jnp.float32), spec())
 
 
+def key_shape() -> Any:
+    return jax.eval_shape(lambda: jax.random.key(0))
+
+
 def state_of(model: AttentionXML, optimizer: Any) -> Any:
     """The shapes of a state."""
     given = jnp.ones((1, 2), jnp.int32), jnp.full((1,), 2, jnp.int32)
@@ -109,7 +115,7 @@ def compiled_step(shape: Shape, cards: int, lazy: bool, dtype: str = "bfloat16")
         batch_of(shape),
     )
     with compiling_for(h200.CARD):
-        return step.lower(state_of(model, optimizer), {}, rows, jax.random.key(0)).compile()
+        return step.lower(state_of(model, optimizer), {}, rows, key_shape()).compile()
 
 
 def compiled_split_step(shape: Shape, cards: int, dtype: str = "bfloat16") -> Any:
@@ -125,7 +131,7 @@ def compiled_split_step(shape: Shape, cards: int, dtype: str = "bfloat16") -> An
     rows = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=dealt), batch_of(shape)
     )
-    key = layout.placed_shapes(jax.eval_shape(lambda: jax.random.key(0)), devices)
+    key = layout.placed_shapes(key_shape(), devices)
     with compiling_for(h200.CARD):
         return step.lower(state, {}, rows, key).compile()
 
@@ -133,9 +139,11 @@ def compiled_split_step(shape: Shape, cards: int, dtype: str = "bfloat16") -> An
 def measure() -> dict[str, Any]:
     """Compiles everything."""
     many_words = SHAPES["eurlex"]._replace(num_words=WORDS)
-    table = 4 * WORDS * many_words.word_width
     adam = {
-        name: h200.memory(compiled_step(many_words, 1, lazy))
+        name: {
+            words: h200.memory(compiled_step(many_words._replace(num_words=words), 1, lazy))
+            for words in TABLES
+        }
         for name, lazy in (("touched rows", True), ("all rows", False))
     }
     four = h200.collectives(compiled_step(many_words, 4, True).as_text())
@@ -145,7 +153,7 @@ def measure() -> dict[str, Any]:
         "recurrence": [
             recurrence(hidden, dtype) for hidden in (256, 512) for dtype in ("float32", "bfloat16")
         ],
-        "word_table": {"bytes": table, "step": adam},
+        "word_table": {"word_width": many_words.word_width, "steps": adam},
         "four_cards": {"shape": many_words._asdict(), "collectives": four},
         "split_labels": {
             "shape": MANY_LABELS._asdict(),
@@ -170,8 +178,9 @@ def main(_: Sequence[str]) -> None:
             for row in results["recurrence"]
         ],
     )
-    for name, found in results["word_table"]["step"].items():
-        print(f"{WORDS:,} words, Adam on {name}: {found['temporary'] / 1e6:,.0f} MB temporary")
+    for name, by_words in results["word_table"]["steps"].items():
+        for words, found in by_words.items():
+            print(f"{words:,} words, Adam on {name}: {found['temporary'] / 1e6:,.0f} MB temporary")
     told = sum(one["bytes"] for one in results["four_cards"]["collectives"])
     print(f"four cards tell each other {told / 1e6:,.1f} MB a step")
     total = results["split_labels"]["per_card"]["total"]

@@ -23,18 +23,20 @@ assert len(jax.local_devices()) == 8
 for devices, labels in ((1, 1), (2, 1), (4, 1), (8, 1), (8, 4)):
     config.parallel.labels = labels
     train(config, store, f"{folder}/{devices}x{labels}", devices=jax.local_devices()[:devices])
-config.train.epochs = 3
-config.parallel.labels = 2  # the last is continued with others
-train(config, store, f"{folder}/8x4", devices=jax.local_devices()[:4])
+# Begun with some, continued with others.
+train(config, store, f"{folder}/8x4, 4x2", devices=jax.local_devices(), max_minutes=0)
+config.parallel.labels = 2
+train(config, store, f"{folder}/8x4, 4x2", devices=jax.local_devices()[:4])
 """
 
 
-def curve(folder: Path) -> list[dict[str, float]]:
-    records = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
-    return [
-        {"step": record["step"], **record.get("validation", {"loss": record.get("loss")})}
-        for record in records
-    ]
+def curve(folder: Path) -> dict[str, float]:
+    """Every loss and every validation score by step."""
+    found = {}
+    for record in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines()):
+        for name, value in record.get("validation", {"loss": record.get("loss")}).items():
+            found[f"{name} of step {record['step']}"] = value
+    return found
 
 
 def test_the_curve_does_not_depend_on_the_devices(
@@ -45,7 +47,6 @@ def test_the_curve_does_not_depend_on_the_devices(
     compilation_cache: Path,
 ) -> None:
     config.train.epochs = 2
-    config.train.decay = "none"  # which would depend on the number of epochs
     done = subprocess.run(
         [
             *(sys.executable, "-c", SCRIPT),
@@ -63,14 +64,9 @@ def test_the_curve_does_not_depend_on_the_devices(
     )
     assert done.returncode == 0, done.stderr
     expected = curve(tmp_path / "1x1")
-    assert len(expected) > 8
-    for name in ("2x1", "4x1", "8x1", "8x4"):
+    assert {"loss of step 12", "nDCG@5 of step 12"} <= expected.keys()
+    for name in ("2x1", "4x1", "8x1", "8x4", "8x4, 4x2"):
         found = curve(tmp_path / name)
-        if name == "8x4":
-            assert found[-1]["step"] == 18
-            found = found[: len(expected)]  # before it was continued
-        for one, other in zip(expected, found, strict=True):
-            assert one.keys() == other.keys(), name
-            np.testing.assert_allclose(
-                list(one.values()), list(other.values()), rtol=2e-4, err_msg=name
-            )
+        assert expected.keys() <= found.keys(), name
+        for step, value in expected.items():
+            np.testing.assert_allclose(found[step], value, rtol=2e-4, err_msg=f"{name}, {step}")

@@ -1,4 +1,4 @@
-"""A training step compiled for H200s: kernels of a time step, memory, what cards tell each other."""
+"""A training step compiled for H200s: kernels of a time step, memory, what cards tell others."""
 
 from __future__ import annotations
 
@@ -44,9 +44,17 @@ def test_a_time_step_of_the_bilstm_starts_few_kernels(compiled: dict[str, Any]) 
 
 
 def test_the_word_table_is_not_copied(compiled: dict[str, Any]) -> None:
-    table, step = compiled["word_table"]["bytes"], compiled["word_table"]["step"]
-    assert step["all rows"]["temporary"] > table
-    assert step["touched rows"]["temporary"] < step["all rows"]["temporary"] - 0.9 * table
+    """However many words there are, the step sets aside the same; all rows need another table."""
+    steps, width = compiled["word_table"]["steps"], compiled["word_table"]["word_width"]
+    few, many = sorted(steps["touched rows"], key=int)
+    table = int(many) * width * 4
+    touched, all_rows = (
+        steps[name][many]["temporary"] - steps[name][few]["temporary"]
+        for name in ("touched rows", "all rows")
+    )
+    # Not zero: with larger arguments XLA puts other things in another order.
+    assert touched < 0.1 * table
+    assert all_rows > 0.7 * table
 
 
 def test_cards_never_tell_each_other_a_word_table(compiled: dict[str, Any]) -> None:
