@@ -3,7 +3,8 @@
 `Config()` is the paper's setting for its three medium-scale data sets (Experimental
 Settings): 256 LSTM units per direction, one fully connected layer of 256, dropout 0.5,
 Adam with rate 0.001, batches of 40, 50 epochs, early stopping.  Everything beyond the
-paper is off there.  The experiments in launch/configs change single fields.
+paper is off there, but for what makes large vocabularies bearable (`train.lazy_words`).  The
+experiments in launch/configs change single fields.
 
 Fields are read from a Python file (`load_file`), from JSON (`from_dict`) or from flags
 (`axml_jax.flags`); whoever reads calls `validate`.
