@@ -91,7 +91,7 @@ def _set_up_jax() -> None:
     elif folder:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.abspath(folder)
     else:
-        caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+        caches = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(caches / "axml_jax" / "compiled"))
     # Many small programs take as long as a large one.
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")

@@ -268,9 +268,10 @@ def load(run_folder: str | os.PathLike[str]) -> Model:
 
 
 def _layout(config: Config, num_labels: int) -> Layout:
-    """As in training where there are devices for it, else all labels on each device."""
-    devices, parts = jax.local_devices(), config.parallel.labels
-    return choose_layout(devices, num_labels, parts if len(devices) % parts == 0 else 1)
+    """As in training, or in as many parts as there are devices for."""
+    devices, wanted = jax.local_devices(), config.parallel.labels
+    parts = max(n for n in range(1, len(devices) + 1) if len(devices) % n == 0 and n <= wanted)
+    return choose_layout(devices, num_labels, parts)
 
 
 def fit(

@@ -91,10 +91,12 @@ def initial_values(plan: Plan, key: jax.Array, label_states: bool) -> tuple[Any,
     split = store.splits["train"]
     truth = split.label_matrix(store.num_train_labels)[plan.parts.train]
     bias = log_odds_of_mean(truth.nnz, *truth.shape)
-    variables = initial_variables(plan.model, key, store, plan.config, bias)
+    # What runs best wherever this runs, which need not be where training does.
+    model = plan.model.clone(attention=None, recurrence=None)
+    variables = initial_variables(model, key, store, plan.config, bias)
     if label_states and plan.config.model.query_init == "label_state":
         variables["params"]["labels"]["queries"] = label_state_queries(
-            plan.model,
+            model,
             variables,
             [split.document(int(i)) for i in plan.parts.train],
             truth,

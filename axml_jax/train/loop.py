@@ -1,8 +1,7 @@
 """The training loop: from a store and a configuration to the best weights in a run folder.
 
-A ladder of small steps: plan, open the run, continue where it stopped, train, validate,
-keep the best.  The same command continues an interrupted run;
-on the CPU the outcome is the same bit for bit.
+A ladder of small steps: plan, open the run, continue where it stopped, train, validate, keep the
+best.  The same command continues an interrupted run; on the CPU with the same bits.
 """
 
 from __future__ import annotations
@@ -82,10 +81,13 @@ def train(
     """
     begin = time.monotonic()
     vectors = store.description.get("vectors")
+    chosen = list(devices or processes.all_devices())
     processes.check_same(
-        configuration=config.to_dict(), store=[store.fingerprint, vectors and vectors["sha256"]]
+        configuration=config.to_dict(),
+        store=[store.fingerprint, vectors and vectors["sha256"]],
+        devices=[device.id for device in chosen],
     )
-    plan = make_plan(config, store, list(devices or processes.all_devices()))
+    plan = make_plan(config, store, chosen)
     data = {
         "path": str(store.path.resolve()),
         "fingerprint": store.fingerprint,
@@ -152,7 +154,7 @@ class _Session:
         begun = self.checkpoints.has_latest()
         if not begun and processes.is_first():
             self._write_names()
-        # One reads the documents for the label states; the others get its values below.
+        # One reads documents for label states; the others get its values below.
         with plan.layout.workspace():
             params, constants = initial.initial_values(
                 plan, self.init_key, not begun and processes.is_first()
@@ -164,8 +166,9 @@ class _Session:
         if restored is not None:
             state, saved = restored
             self.counters = Counters(**saved)
+        del restored  # as above
         state, constants = processes.share((state, constants))
-        if restored is not None:
+        if begun:
             say(f"continuing {self.folder} at step {int(state.step):,} of {plan.total_steps:,}")
         if self.counters.finished:
             say(f"this run is complete: {self.counters.finished}. Name another for a new one.")

@@ -58,16 +58,19 @@ def touched(
     Returns:
       words: int32 [U], U = min(V, devices B T + 1): increasing, word 0 (the padding) always first,
         filled up with V.
-      places: int32 [B, T], where each of this device's tokens has its word in `words`.
+      places: int32 [B, T], where each of this device's tokens has its word in `words`; U for an id
+        outside [0, V), which no row of a table of U has either.
     """
-    everywhere = jax.lax.all_gather(token_ids, axes).reshape(-1)
+    known = (token_ids >= 0) & (token_ids < num_words)
+    everywhere = jax.lax.all_gather(jnp.where(known, token_ids, 0), axes).reshape(-1)
     padding = jnp.zeros((1,), token_ids.dtype)
     words = jnp.unique(
         jnp.concatenate([padding, everywhere]),
         size=min(num_words, everywhere.size + 1),
         fill_value=num_words,
     )
-    return words, jnp.searchsorted(words, token_ids).astype(jnp.int32)
+    places = jnp.searchsorted(words, token_ids).astype(jnp.int32)
+    return words, jnp.where(known, places, len(words))
 
 
 def gather(table: Array, words: Int[Array, " U"]) -> Array:

@@ -93,6 +93,20 @@ def test_touched(devices: int, words: int) -> None:
         np.testing.assert_array_equal(found[device][places[device]], share[device])
 
 
+def test_an_id_that_is_no_word_is_not_another_word() -> None:
+    token_ids = np.array([[3, 10, 5, 0, -1, 77]], np.int32)
+    words, places = jax.pmap(
+        lambda ids: word_rows.touched(ids, 10, AXIS),
+        axis_name=AXIS, devices=jax.local_devices()[:1],
+    )(token_ids[None])  # fmt: skip
+    np.testing.assert_array_equal(words[0], [0, 3, 5, 10, 10, 10, 10])
+    np.testing.assert_array_equal(places[0, 0], [1, 7, 2, 0, 7, 7])
+    batch = make_batch(0, 40)
+    batch.token_ids[0, 0] = 40
+    losses, _ = run(lazy(), 1, [batch], 40)
+    assert np.isnan(losses).all()
+
+
 @pytest.mark.parametrize("full", [False, True], ids=["with padding", "without padding"])
 def test_where_every_word_is_in_every_batch_it_is_dense_adam(full: bool) -> None:
     batches = [make_batch(seed, 12, full) for seed in range(3)]
