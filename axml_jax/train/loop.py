@@ -156,9 +156,8 @@ class _Session:
             self._write_names()
         # One reads documents for label states; the others get its values below.
         with plan.layout.workspace():
-            params, constants = initial.initial_values(
-                plan, self.init_key, not begun and processes.is_first()
-            )
+            reads = not begun and processes.is_first()
+            params, constants = initial.initial_values(plan, self.init_key, reads)
             state = self.optimizer.start(params)
             del params  # the state holds them; a second copy would stay for the whole run
             self.checkpoints.save_constants(constants)
