@@ -20,6 +20,7 @@ from axml_jax import losses
 from axml_jax.data.batches import Batch
 from axml_jax.errors import ConfigError
 from axml_jax.models.attention_xml import AttentionXML
+from axml_kernels.streaming import first_of
 
 AXIS = "devices"
 """The axis over which the rows of a batch are dealt to devices."""
@@ -232,11 +233,8 @@ class ByDocumentsAndLabels:
         own = jax.lax.dynamic_slice_in_dim
         rows = len(documents[1])
         logits, ids = (own(x, index * rows, rows, axis=1) for x in (logits, ids))
-        # Ids ascend from part to part, and a part's equal logits have them ascending already.
         logits, ids = (jnp.moveaxis(x, 0, 1).reshape(rows, -1) for x in (logits, ids))
-        keys = jnp.where(jnp.isnan(logits), -jnp.inf, jnp.where(logits == 0, 0.0, -logits))
-        _, ids, logits = jax.lax.sort((keys, ids, logits), num_keys=2)
-        return logits[:, :k], ids[:, :k]
+        return first_of(logits, ids, k)
 
     def reduced(self, gradient: Any) -> Any:
         def one(path: Any, part: Array) -> Array:

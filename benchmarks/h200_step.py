@@ -41,6 +41,8 @@ from axml_jax.train.step import make_train_step  # noqa: E402
 from axml_kernels import compiling_for  # noqa: E402
 from benchmarks import report  # noqa: E402
 from benchmarks.train_step_data import SHAPES, Shape  # noqa: E402
+from benchmarks.train_step_measure import DROPOUT  # noqa: E402
+from benchmarks.train_step_ours import make_model  # noqa: E402
 
 OUT = flags.DEFINE_string("out", None, "folder of the results; benchmarks/results by default")
 
@@ -70,17 +72,6 @@ def recurrence(hidden: int, dtype: str) -> dict[str, Any]:
     return found
 
 
-def make_model(shape: Shape, dtype: str) -> AttentionXML:
-    return AttentionXML(
-        num_words=shape.num_words,
-        width=shape.word_width,
-        num_labels=shape.num_labels,
-        hidden=shape.hidden,
-        fully_connected=shape.layers,
-        dtype=dtype,
-    )
-
-
 def batch_of(shape: Shape) -> Batch:
     """The shapes of a batch."""
 
@@ -105,7 +96,7 @@ def compiled_step(shape: Shape, cards: int, lazy: bool, dtype: str = "bfloat16")
     """A training step over the documents of a batch, compiled for so many cards."""
     config = Config()
     config.train.lazy_words = lazy
-    layout, model = ByDocuments(), make_model(shape, dtype)
+    layout, model = ByDocuments(), make_model(shape, dtype, DROPOUT)
     optimizer = make_optimizer(config, 1000, layout.global_norm)
     step: Any = layout.compiled(
         make_train_step(model, optimizer, steps_per_epoch=1000, layout=layout), h200.cards(cards)
@@ -120,7 +111,7 @@ def compiled_step(shape: Shape, cards: int, lazy: bool, dtype: str = "bfloat16")
 
 def compiled_split_step(shape: Shape, cards: int, dtype: str = "bfloat16") -> Any:
     """A training step whose labels are split over all cards."""
-    layout, model = ByDocumentsAndLabels(shape.num_labels, cards), make_model(shape, dtype)
+    layout, model = ByDocumentsAndLabels(shape.num_labels, cards), make_model(shape, dtype, DROPOUT)
     optimizer = make_optimizer(Config(), 1000, layout.global_norm)
     devices = h200.cards(cards)
     step: Any = layout.compiled(

@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -46,7 +45,6 @@ import jax
 from absl import flags
 
 from axml_jax import flags as axml_flags
-from axml_jax import progress
 from axml_jax.tables import show_table
 from axml_kernels.workloads import WORKLOADS, Workload
 from benchmarks import label_attention_memory as memory
@@ -69,6 +67,7 @@ from benchmarks.label_attention_measure import (
     rows_of,
 )
 from benchmarks.matrix_rate import matrix_rates
+from benchmarks.tasks import no_progress, run_tasks
 from benchmarks.timing import Clock, time_all
 
 # By kind of device.  Workloads in order of importance: the last are left out first.
@@ -106,10 +105,6 @@ _NAME = flags.DEFINE_string("name", None, "Name of the results; by default with 
 _OUT = flags.DEFINE_string("out", None, "Folder of the results; benchmarks/results by default.")
 
 
-def _nothing(n: int = 1, note: str | None = None) -> None:
-    """Shows no progress."""
-
-
 class Benchmark:
     """One run: what is to be compared, the time left, and the results so far."""
 
@@ -117,7 +112,7 @@ class Benchmark:
         self.kind = "cpu" if jax.default_backend() == "cpu" else "gpu"
         defaults = DEFAULTS[self.kind]
         self.clock = Clock(_MINUTES.value)
-        self.advance: Callable[..., None] = _nothing
+        self.advance: Callable[..., None] = no_progress
         self.environment: dict[str, str] = {}
         if self.kind == "gpu":  # compiled here, loaded where memory is measured
             jax.config.update("jax_compilation_cache_dir", cache)
@@ -321,32 +316,13 @@ def check_flags(kind: str) -> None:
                 sys.exit(f"--{flag}: {name!r} should be one of {', '.join(known)}.")
 
 
-def stop(number: int, frame: Any) -> None:
-    """A polite end (SIGTERM) runs what must be run: results are written."""
-    raise SystemExit(128 + number)
-
-
 def main(argv: Sequence[str]) -> None:
     del argv
     kind = "cpu" if jax.default_backend() == "cpu" else "gpu"
     check_flags(kind)
-    signal.signal(signal.SIGTERM, stop)
     with tempfile.TemporaryDirectory() as cache:
         benchmark = Benchmark(cache)
-        try:
-            with progress.bar("label attention", benchmark.steps(), "steps") as advance:
-                benchmark.advance = advance
-                for title, task in benchmark.tasks():
-                    if benchmark.clock.left():
-                        task()
-                        benchmark.write()  # whatever ends the next one
-                    else:
-                        benchmark.skip(title)
-            benchmark.measure_rates()
-        finally:
-            written = benchmark.write()
-    if not sys.stdout.isatty():
-        os.environ.setdefault("COLUMNS", "160")  # what the table needs
+        written = run_tasks(benchmark, "label attention", benchmark.measure_rates)
     columns = ("workload", "pass", "contender", "median ms", f"over {BASELINE}", "share of floor",
                "temporary MB", "peak MB")  # fmt: skip
     show_table("Label attention", columns, list(rows_of(benchmark.results)))

@@ -33,7 +33,6 @@ cores should be calm (`load`).  Not measured: compilation, validation, checkpoin
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -48,7 +47,6 @@ import jax
 from absl import flags
 
 from axml_jax import flags as axml_flags
-from axml_jax import progress
 from axml_jax.tables import show_table
 from benchmarks import report
 from benchmarks import train_step_check as check
@@ -66,6 +64,7 @@ from benchmarks.contenders import (
     is_fine,
 )
 from benchmarks.matrix_rate import matrix_rates
+from benchmarks.tasks import no_progress, run_tasks
 from benchmarks.timing import Clock, Ready, time_all
 from benchmarks.train_step_data import SHAPES, Shape
 
@@ -123,10 +122,6 @@ _NAME = flags.DEFINE_string("name", None, "Name of the results; by default with 
 _OUT = flags.DEFINE_string("out", None, "Folder of the results; benchmarks/results by default.")
 
 
-def _nothing(n: int = 1, note: str | None = None) -> None:
-    """Shows no progress."""
-
-
 def kind() -> str:
     """Of device."""
     return "cpu" if jax.default_backend() == "cpu" else "gpu"
@@ -148,7 +143,7 @@ class Benchmark:
 
     def __init__(self, cache: str) -> None:
         self.clock = Clock(_MINUTES.value)
-        self.advance: Callable[..., None] = _nothing
+        self.advance: Callable[..., None] = no_progress
         self.environment: dict[str, str] = {}
         if kind() == "gpu":  # compiled here, loaded where memory is measured
             jax.config.update("jax_compilation_cache_dir", cache)
@@ -346,30 +341,12 @@ def check_flags() -> None:
             sys.exit(f"--override: {change!r} should be SIZE=NUMBER, such as batch=8.")
 
 
-def stop(number: int, frame: Any) -> None:
-    """A polite end (SIGTERM) runs what must be run: results are written."""
-    raise SystemExit(128 + number)
-
-
 def main(argv: Sequence[str]) -> None:
     del argv
     check_flags()
-    signal.signal(signal.SIGTERM, stop)
     with tempfile.TemporaryDirectory() as cache:
         benchmark = Benchmark(cache)
-        try:
-            with progress.bar("training step", benchmark.steps(), "steps") as advance:
-                benchmark.advance = advance
-                for title, task in benchmark.tasks():
-                    if benchmark.clock.left():
-                        task()
-                        benchmark.write()  # whatever ends the next one
-                    else:
-                        benchmark.skip(title)
-        finally:
-            written = benchmark.write()
-    if not sys.stdout.isatty():
-        os.environ.setdefault("COLUMNS", "160")  # what the table needs
+        written = run_tasks(benchmark, "training step")
     results = benchmark.results
     show_table("Training and prediction", measure.COLUMNS, list(measure.rows_of(results)))
     for title, columns, rows in (

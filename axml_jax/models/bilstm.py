@@ -64,8 +64,7 @@ def bilstm(
             f"implementation should be None, 'scan' or 'cudnn', but it is {name!r}."
             + (f" Did you mean {near[0]!r}?" if near else "")
         )
-    missing = bilstm_cudnn.unavailable(x.dtype)
-    if name == "cudnn" and missing is not None:
+    if name == "cudnn" and (missing := bilstm_cudnn.unavailable(x.dtype)) is not None:
         raise NotImplementedError(f"cuDNN's LSTM cannot run: {missing}. Name 'scan' or None.")
     real = jnp.arange(x.shape[1])[None, :] < lengths[:, None]
     x = jnp.where(real[:, :, None], x, 0)

@@ -116,7 +116,7 @@ def _open(
     _, continued = runs.open_run(folder, config, data)
     if not continued:
         data["word_width"] = plan.model.width
-        data["padding"] = plan.batches.padding()._asdict()
+        data["padding"] = plan.padding._asdict()
         runs.describe_run(folder, config, data, plan.devices)
 
 
@@ -191,7 +191,7 @@ class _Session:
             ),
             plan.devices,
         )
-        padding = plan.batches.padding()
+        padding = plan.padding
         say(
             f"{100 * padding.share:.0f} of 100 tokens computed are padding "
             f"({100 * padding.share_without_buckets:.0f} without buckets)"

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from axml_jax.config import Config
-from axml_jax.data.batches import TrainBatches
+from axml_jax.data.batches import Padding, TrainBatches
 from axml_jax.data.buckets import bucket_lengths
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError, InputError
@@ -85,6 +85,7 @@ class Plan:
       batches: This process's rows of the training batches, by step.
       model: The module, without parameters.
       layout: How work is dealt to the devices.
+      padding: How much of what an epoch computes is padding.
     """
 
     config: Config
@@ -95,6 +96,7 @@ class Plan:
     batches: TrainBatches
     model: AttentionXML
     layout: Layout
+    padding: Padding
 
     @property
     def total_steps(self) -> int:
@@ -149,4 +151,5 @@ def make_plan(config: Config, store: Store, devices: list[Any]) -> Plan:
             f"config.model.attention={config.model.attention}, config.model.recurrence="
             f"{config.model.recurrence}: {error}"
         ) from error
-    return Plan(config, store, devices, parts, buckets, batches, model, layout)
+    padding = batches.padding()
+    return Plan(config, store, devices, parts, buckets, batches, model, layout, padding)

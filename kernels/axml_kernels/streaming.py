@@ -33,7 +33,14 @@ def merged(best: Best, scores: Array, ids: Array, counts: Array) -> Best:
     top, place = lax.top_k(jnp.where(scores == 0, 0.0, scores), k)
     logits = jnp.concatenate([best.logits, top], axis=1)
     ids = jnp.concatenate([best.ids, ids[place]], axis=1)
-    # What is not a number comes first, as in a descending sort: nothing hides it.
+    return Best(*first_of(logits, ids, k))
+
+
+def first_of(logits: Array, ids: Array, k: int) -> tuple[Array, Array]:
+    """The k best of logits [B, N] with their ids [B, N], as a descending sort has them.
+
+    What is not a number comes first: nothing hides it.
+    """
     keys = jnp.where(jnp.isnan(logits), -jnp.inf, -logits)
     _, ids, logits = lax.sort((keys, ids, logits), num_keys=2)
-    return Best(logits[:, :k], ids[:, :k])
+    return logits[:, :k], ids[:, :k]

@@ -5,42 +5,22 @@ One subprocess compiles everything: the compiler's flags are read when JAX is im
 
 from __future__ import annotations
 
-import json
 import platform
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PLUGIN = Path(sys.prefix) / "cuda-plugin" / "jax_plugins"
-MEGABYTE = 1_000_000
+from tests.h200 import PLUGIN, ROOT, needs_plugin, results_of
 
-needs_plugin = pytest.mark.skipif(
-    not PLUGIN.is_dir(),
-    reason="XLA's CUDA compiler is not in the environment; make test puts it there on Linux x86-64",
-)
+MEGABYTE = 1_000_000
 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("h200")
-    done = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / "benchmarks" / "h200_memory.py"),
-            "--implementations=pallas",
-            f"--out={out}",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads((out / "h200_memory.json").read_text(encoding="utf-8"))
+    return results_of("h200_memory", out, "--implementations=pallas")
 
 
 @pytest.mark.skipif(

@@ -297,39 +297,39 @@ def test_what_ends_the_first_ends_the_second(
     assert line == "error: process 0 has ended; its own message says why."
 
 
-def test_one_that_waits_in_vain_says_for_what(
+@pytest.fixture
+def launch_alone(
     root: Path, tmp_path: Path, user_environment: dict[str, str], tiny_store: Store
+) -> Callable[..., list[str]]:
+    """launch_alone(*arguments) has one process train, which must fail; gives what it told."""
+
+    def launch_alone(*arguments: str) -> list[str]:
+        script = str(root / "launch" / "train.py")
+        done = subprocess.run(
+            [sys.executable, script, f"--store={tiny_store.path}", "--run=run", *arguments],
+            cwd=tmp_path,
+            env=user_environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=SECONDS,
+        )
+        assert done.returncode == 1
+        return done.stderr.splitlines()
+
+    return launch_alone
+
+
+def test_one_that_waits_in_vain_says_for_what(
+    launch_alone: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, str(root / "launch" / "train.py"), f"--store={tiny_store.path}",
-         "--run=run", "--coordinator=127.0.0.1:9", "--num_processes=2", "--process_id=1",
-         "--join_seconds=1"],
-        cwd=tmp_path,
-        env=user_environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS,
-    )  # fmt: skip
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
+    (line,) = launch_alone(
+        "--coordinator=127.0.0.1:9", "--num_processes=2", "--process_id=1", "--join_seconds=1"
+    )
     assert line.startswith("error: after 1 s not all processes have met at 127.0.0.1:9. See that ")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_cluster_to_be_found_is_told(
-    root: Path, tmp_path: Path, user_environment: dict[str, str], tiny_store: Store
-) -> None:
-    done = subprocess.run(
-        [sys.executable, str(root / "launch" / "train.py"), f"--store={tiny_store.path}",
-         "--run=run", "--distributed"],
-        cwd=tmp_path,
-        env=user_environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=SECONDS,
-    )  # fmt: skip
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
+def test_no_cluster_to_be_found_is_told(launch_alone: Callable[..., list[str]]) -> None:
+    (line,) = launch_alone("--distributed")
     assert line.startswith("error: --distributed: JAX finds neither Slurm nor Open MPI nor ")

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-PLUGIN = Path(sys.prefix) / "cuda-plugin" / "jax_plugins"
+from tests.h200 import needs_plugin, results_of
 
-pytestmark = pytest.mark.skipif(
-    not PLUGIN.is_dir(),
-    reason="XLA's CUDA compiler is not in the environment; make test puts it there on Linux x86-64",
-)
+pytestmark = needs_plugin
 
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    out = tmp_path_factory.mktemp("h200")
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "benchmarks" / "h200_step.py"), f"--out={out}"],
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, Any] = json.loads((out / "h200_step.json").read_text(encoding="utf-8"))
-    return found
+    return results_of("h200_step", tmp_path_factory.mktemp("h200"))
 
 
 def test_a_time_step_of_the_bilstm_starts_few_kernels(compiled: dict[str, Any]) -> None:
