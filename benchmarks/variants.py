@@ -1,18 +1,19 @@
-"""Does training on documents of like length together learn as well as in plain random order?
+"""Does a faster setting learn as well?
 
-    python benchmarks/buckets.py --config launch/configs/reuters.py --store STORE
-    python benchmarks/buckets.py --config ... --store STORE --order=1,1 --order=6,50 --order=6,1000
+    python benchmarks/variants.py --config launch/configs/pydocs.py --store STORE --seeds 3 \\
+        --vary "data.length_buckets=6 data.pool_batches=50" --vary "model.precision=bfloat16"
 
-Trains one configuration in several orders (padded lengths, batches sorted together), each with
-several seeds, to the last epoch, and compares nDCG@5 on the validation documents after every
-epoch.  The test split is never read.  With --runs the trainings are kept, and a second start of
-the same command continues where the first one stopped.
+Trains a configuration as it is and in each variant (fields set otherwise), each with several seeds,
+to the last epoch, and compares the validation scores: their curves, and the scores of the epoch
+with the highest nDCG@5.  The test split is never read.  With --runs the trainings are kept, and a
+second start of the same command continues where the first one stopped.
 """
 
 from __future__ import annotations
 
 import copy
 import json
+import re
 import statistics
 import sys
 import tempfile
@@ -31,31 +32,33 @@ from axml_jax.data.store import Store, open_store
 from axml_jax.errors import ConfigError
 from axml_jax.progress import say
 from benchmarks import report
-from benchmarks.buckets_curves import METRIC, compare, describe, draw
+from benchmarks.variants_curves import METRICS, best_point, compare, draw
 
 STORE = flags.DEFINE_string("store", "", "the encoded data")
-ORDERS = flags.DEFINE_multi_string(
-    "order", ["1,1", "6,50"], "padded lengths and batches sorted together, such as 6,50"
+VARY = flags.DEFINE_multi_string(
+    "vary", [], "a variant: fields and their values, such as 'data.length_buckets=6 seed=1'"
 )
-SEEDS = flags.DEFINE_integer("seeds", 3, "trainings of each order", lower_bound=1)
+SEEDS = flags.DEFINE_integer("seeds", 3, "trainings of each variant", lower_bound=1)
 RUNS = flags.DEFINE_string("runs", None, "folder that keeps the trainings; a temporary one else")
-NAME = flags.DEFINE_string("name", "buckets", "name of the files of results")
+NAME = flags.DEFINE_string("name", "variants", "name of the files of results")
 OUT = flags.DEFINE_string("out", None, "folder of the results; benchmarks/results by default")
-axml_flags.require("store")
+axml_flags.require("store", "vary")
 axml_flags.define_config()
 
+AS_IT_IS = "as configured"
 
-def ordered_config(config: Config, order: str, seed: int) -> Config:
-    """The configuration with this order and seed, and without an early end."""
-    parts = order.split(",")
-    if len(parts) != 2:
-        raise ConfigError(f"--order is {order!r}; it should be two whole numbers, such as 6,50.")
-    ordered = copy.deepcopy(config)
-    set_field(ordered, "data.length_buckets", parts[0])
-    set_field(ordered, "data.pool_batches", parts[1])
-    ordered.seed = config.seed + seed
-    ordered.train.patience = 0
-    return ordered.validate()
+
+def varied(config: Config, variant: str, seed: int) -> Config:
+    """The configuration with the variant's fields, this seed more, and without an early end."""
+    changed = copy.deepcopy(config)
+    for setting in variant.split() if variant != AS_IT_IS else ():
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--vary has {setting!r}; it should be FIELD=VALUE.")
+        set_field(changed, name, value)
+    changed.seed = config.seed + seed
+    changed.train.patience = 0
+    return changed.validate()
 
 
 def train_once(config: Config, store: Store, folder: Path) -> dict[str, Any]:
@@ -80,7 +83,7 @@ def train_once(config: Config, store: Store, folder: Path) -> dict[str, Any]:
     return {
         "seed": config.seed,
         "curve": curve,
-        "best": max(point[METRIC] for point in curve),
+        "best": best_point(curve),
         # The median: compilation lies in the first intervals.
         "documents_per_second": statistics.median(speeds) if speeds else None,
         "padding": runs.read_description(folder)["data"]["padding"],
@@ -91,24 +94,29 @@ def read_records(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
+def folder_name(variant: str, seed: int) -> str:
+    """A folder for one training: a run folder continues only with the configuration it has."""
+    return f"{re.sub(r'[^A-Za-z0-9_.=-]+', '_', variant)}_seed{seed}"
+
+
 def main(argv: Sequence[str]) -> None:
     del argv
     config = axml_flags.read_config()
-    orders = list(dict.fromkeys(ORDERS.value))
+    variants = list(dict.fromkeys([AS_IT_IS, *VARY.value]))
     # All of them before the first training: a mistake is told at once.
     configs = [
-        (order, ordered_config(config, order, seed))
+        (variant, varied(config, variant, seed))
         for seed in range(SEEDS.value)
-        for order in orders
+        for variant in variants
     ]
     store = open_store(STORE.value)
-    trained: dict[str, list[dict[str, Any]]] = {order: [] for order in orders}
+    trained: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(RUNS.value or temporary)
-        for order, ordered in configs:
-            say(f"{describe(order)}, seed {ordered.seed}")
-            run = folder / f"{order.replace(',', '_')}_seed{ordered.seed}"
-            trained[order].append(train_once(ordered, store, run))
+        for variant, changed in configs:
+            say(f"{variant}, seed {changed.seed}")
+            run = folder / folder_name(variant, changed.seed)
+            trained[variant].append(train_once(changed, store, run))
     compared = compare(trained)
     out = Path(OUT.value) if OUT.value else report.RESULTS
     results = {
@@ -118,18 +126,18 @@ def main(argv: Sequence[str]) -> None:
             "fingerprint": store.fingerprint,
             "train_documents": len(store.splits["train"]),
         },
-        "metric": METRIC,
         "compared": compared,
         "runs": trained,
     }
     path = report.write(NAME.value, results, out)
     draw(trained, f"{store.path.name}, {SEEDS.value} seeds", out / f"{NAME.value}.png")
-    for order, found in compared.items():
-        padding = trained[order][0]["padding"]["share"]
-        print(
-            f"{describe(order):40} best {METRIC} {found['mean_best']:.2f} "
-            f"({found['mean_difference']:+.2f}), {100 * padding:.0f} of 100 tokens padding"
+    for variant, found in compared.items():
+        scores = ", ".join(
+            f"{metric} {found[metric]['mean']:.2f} ({found[metric]['mean_difference']:+.2f})"
+            for metric in METRICS
         )
+        padding = trained[variant][0]["padding"]["share"]
+        print(f"{variant}: {scores}; {100 * padding:.0f} of 100 tokens padding")
     print(f"Written to {path.name}.")
 
 
