@@ -13,6 +13,7 @@ about models.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.metadata
 import json
 import os
@@ -20,7 +21,7 @@ import pathlib
 import platform
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from axml_jax import __version__
@@ -205,6 +206,15 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
         yield
 
 
+def _event_writer(folder: pathlib.Path, purge_step: int | None) -> Any:
+    """TensorBoard's writer, which drops earlier events from a step on; None if not installed."""
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=purge_step)
+
+
 class MetricWriter:
     """Appends records to metrics.jsonl and timings.jsonl and, where possible, to events.
 
@@ -222,15 +232,12 @@ class MetricWriter:
         # Not beyond its end, should somebody have shortened it: that would fill it with zeros.
         self._metrics.truncate(min(size, os.fstat(self._metrics.fileno()).st_size))
         self._timings = open(folder / "timings.jsonl", "a", encoding="utf-8")  # noqa: SIM115
-        self._events = None
-        with contextlib.suppress(ImportError):
-            from tensorboardX import SummaryWriter
-
-            # Also for step 0: a run killed before its first checkpoint left events.
-            again = (folder / "events").exists()
-            self._events = SummaryWriter(
-                str(folder / "events"), purge_step=step if step or again else None
-            )
+        # Also for step 0: a run killed before its first checkpoint left events.
+        again = step > 0 or (folder / "events").exists()
+        self._open_events: Callable[[], Any] | None = functools.partial(
+            _event_writer, folder / "events", step if again else None
+        )
+        self._events: Any = None
 
     def write(self, step: int, values: dict[str, Any], timings: dict[str, float]) -> None:
         """Writes a record of numbers and groups of numbers; `timings` go to their own file."""
@@ -238,6 +245,10 @@ class MetricWriter:
         # Whoever watches the files sees each record at once.
         self._metrics.flush()
         self.write_timings(step, timings)
+        if self._open_events is not None:
+            # Only now: where PyTorch is installed tensorboardX imports it, which takes longer than
+            # all of a second start.
+            self._events, self._open_events = self._open_events(), None
         if self._events is not None:
             for name, value in {**values, **timings}.items():
                 group = value if isinstance(value, dict) else {"": value}

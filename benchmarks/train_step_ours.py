@@ -15,7 +15,7 @@ import numpy as np
 
 from axml_jax.config import Config
 from axml_jax.data.batches import Batch
-from axml_jax.layout import ByDocuments
+from axml_jax.layout import choose_layout
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.step import make_train_step
@@ -69,17 +69,37 @@ def exactness(precision: str) -> Any:
 
 
 class Ours:
-    """A model in training, mapped over one device as in `axml_jax.train.loop`."""
+    """A model in training, dealt to devices as in `axml_jax.train.loop`.
 
-    def __init__(self, shape: Shape, precision: str, params: Any, dropout: float) -> None:
+    Args:
+      shape: The model.
+      precision: Key of PRECISIONS.
+      params: Initial weights.
+      dropout: Rate.
+      devices: How many devices train.
+      label_parts: Over how many of them the labels are split; see `config.parallel.labels`.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        precision: str,
+        params: Any,
+        dropout: float,
+        *,
+        devices: int = 1,
+        label_parts: int = 1,
+    ) -> None:
         self.precision = precision
         self.model = make_model(shape, precision, dropout)
-        self.devices = jax.local_devices()[:1]
-        self.layout = ByDocuments()
-        self.optimizer = make_optimizer(Config(), _STEPS)
+        self.devices = jax.local_devices()[:devices]
+        self.layout = choose_layout(self.devices, shape.num_labels, label_parts)
+        self.optimizer = make_optimizer(Config(), _STEPS, self.layout.global_norm)
         state = self.optimizer.start(jax.tree.map(jnp.asarray, params))
         self._state, self._key = self.layout.placed((state, jax.random.key(0)), self.devices)
-        step = make_train_step(self.model, self.optimizer, steps_per_epoch=_STEPS)
+        step = make_train_step(
+            self.model, self.optimizer, steps_per_epoch=_STEPS, layout=self.layout
+        )
         self._step = self.layout.compiled(step, self.devices)
         self._top_k = self.layout.compiled_top_k(self.model, TOP_K, self.devices)
 
@@ -116,7 +136,14 @@ class Ours:
 
     def params(self) -> Any:
         """The weights of the moment as NumPy arrays that outlive the next step."""
-        return jax.tree.map(np.array, self._state.params)
+        return jax.tree.map(np.array, self.layout.gathered(self._state.params))
+
+    def compiled_step(self, batch: Batch) -> str:
+        """The program of a training step as it was compiled."""
+        dealt = self.layout.dealt(batch, self.devices)
+        step: Any = self._step
+        with exactness(self.precision):
+            return str(step.lower(self._state, {}, dealt, self._key).compile().as_text())
 
     def held_bytes(self, name: str) -> int:
         """What a pass starts from: weights, for training the optimizer's state as well."""

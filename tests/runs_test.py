@@ -209,6 +209,8 @@ def test_losses_timings_and_validation_all_become_events(
     monkeypatch.setattr(tensorboardX, "SummaryWriter", Recorder)
     (tmp_path / "events").mkdir()  # by the process that began the run
     writer = runs.MetricWriter(tmp_path, 0, 7)
+    # Its import may take longer than all else at a start: only with the first record.
+    assert writer._events is None
     writer.write(8, {"loss": 0.5, "validation": {"P@1": 10.0}}, {"speed": 7.0})
     events: Any = writer._events
     writer.close()

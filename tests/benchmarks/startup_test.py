@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.startup import random_documents, seconds_per_step, settings_of
+from benchmarks.startup_process import random_documents, seconds_per_step, settings_of
 
 
 def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_path: Path) -> None:
