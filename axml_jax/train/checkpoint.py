@@ -20,7 +20,8 @@ from axml_jax.errors import InputError
 from axml_jax.train import processes
 from axml_jax.train.state import Params, TrainState
 
-_KEEP = {"latest": 2, "best": 1, "constants": 1}
+# None: `save_best` itself removes the others.
+_KEEP = {"latest": 2, "best": None, "constants": 1}
 _SHAPES = "array_shapes"  # among the counters
 
 
@@ -85,7 +86,11 @@ class Checkpoints:
     def save_best(self, step: int, weights: Params, counters: dict[str, Any]) -> None:
         """Replaces the best weights; the old ones go when the new ones are whole."""
         if step not in self._best.all_steps():
-            self._save(self._best, step, weights, counters)
+            # A later one there is of a validation that only time brought about, by a process that
+            # was killed before it could save its state: training has gone another way since.
+            self._save(self._best, step, weights, counters, force=True)
+        for other in set(self._best.all_steps()) - {step}:
+            self._best.delete(other)
 
     def restore_best(self, weights: Params) -> tuple[Params, dict[str, Any]]:
         """The best weights, in the shape of `weights`, and what was saved with them."""
@@ -117,7 +122,11 @@ class Checkpoints:
 
     @staticmethod
     def _save(
-        manager: ocp.CheckpointManager, step: int, tree: Any, counters: dict[str, Any]
+        manager: ocp.CheckpointManager,
+        step: int,
+        tree: Any,
+        counters: dict[str, Any],
+        force: bool = False,
     ) -> None:
         counters = {**counters, _SHAPES: _shapes(tree)}
         if jax.process_count() > 1:
@@ -128,6 +137,7 @@ class Checkpoints:
             args=ocp.args.Composite(
                 arrays=ocp.args.StandardSave(tree), counters=ocp.args.JsonSave(counters)
             ),
+            force=force,
         )
         manager.wait_until_finished()
 

@@ -82,6 +82,20 @@ def test_better_weights_replace_the_best(checkpoints: Checkpoints, tmp_path: Pat
     assert [path.name for path in (tmp_path / "checkpoints" / "best").iterdir()] == ["5"]
 
 
+def test_a_best_of_an_abandoned_way_makes_room(tmp_path: Path) -> None:
+    killed = Checkpoints(tmp_path)
+    killed.save_best(7, make_state(7).params, {"step": 7})
+    killed.close()
+    # It continues from an earlier state, validates elsewhere, and there is better.
+    again = Checkpoints(tmp_path)
+    again.save_best(5, make_state(5).params, {"step": 5})
+    weights, counters = again.restore_best(make_state(0).params)
+    assert_same(weights, make_state(5).params)
+    assert counters == {"step": 5}
+    again.close()
+    assert [path.name for path in (tmp_path / "checkpoints" / "best").iterdir()] == ["5"]
+
+
 def test_constants_are_saved_once(checkpoints: Checkpoints) -> None:
     assert checkpoints.restore_constants({}) == {}
     checkpoints.save_constants({})
