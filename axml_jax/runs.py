@@ -170,6 +170,19 @@ def describe_run(
     )
 
 
+def update_parallel(folder: pathlib.Path, parallel: dict[str, Any]) -> None:
+    """Notes how a run that is continued is dealt to devices from now on: prediction does the same.
+
+    Args:
+      folder: The run folder.
+      parallel: `config.parallel` as JSON.
+    """
+    description = read_description(folder)
+    if description["config"].get("parallel") != parallel:
+        description["config"]["parallel"] = parallel
+        write_json(folder / "run.json", description)
+
+
 def _differences(old: Any, new: Any, prefix: str) -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         return [

@@ -49,6 +49,19 @@ def test_the_same_configuration_continues(tmp_path: Path) -> None:
     assert runs.open_run(folder, CONFIG, {**DATA, "path": "elsewhere"}) == (folder, True)
 
 
+def test_how_a_continued_run_is_dealt_is_kept_for_prediction(tmp_path: Path) -> None:
+    folder = begin(tmp_path / "run", {**CONFIG, "parallel": {"labels": 1}}, DATA)
+    before = runs.read_description(folder)
+    dealt = {**CONFIG, "parallel": {"labels": 8}}
+    assert runs.open_run(folder, dealt, DATA) == (folder, True)
+    runs.update_parallel(folder, {"labels": 8})
+    kept = {**before["config"], "parallel": {"labels": 8}}
+    assert runs.read_description(folder) == {**before, "config": kept}
+    written = (folder / "run.json").stat().st_ino
+    runs.update_parallel(folder, {"labels": 8})  # nothing new
+    assert (folder / "run.json").stat().st_ino == written
+
+
 def test_another_configuration_is_refused_with_every_difference(tmp_path: Path) -> None:
     folder = begin(tmp_path / "run")
     other = {"seed": 1, "model": {"hidden": 4, "fully_connected": (8, 4)}}

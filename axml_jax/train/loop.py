@@ -26,6 +26,7 @@ from axml_jax.progress import bar, say, silenced
 from axml_jax.train import initial, processes
 from axml_jax.train.checkpoint import SharedCheckpoints
 from axml_jax.train.optimizer import make_optimizer
+from axml_jax.train.pace import Pace
 from axml_jax.train.plan import Plan, make_plan
 from axml_jax.train.state import TrainState
 from axml_jax.train.step import make_train_step
@@ -33,8 +34,6 @@ from axml_jax.train.validation import SELECTION, Validator
 
 # Steps that the host may run ahead of the device: enough to keep it busy, not without end.
 _AHEAD = 8
-# What compiling the validation may take, on a slow processor.
-_COMPILATION_SECONDS = 15.0
 _OUT_OF_TIME = "the time given by --max_minutes is used up; the same command continues"
 
 
@@ -114,7 +113,9 @@ def _open(
     stack.enter_context(runs.locked(folder))
     # Once more, now alone: meanwhile another process may have begun a run here.
     _, continued = runs.open_run(folder, config, data)
-    if not continued:
+    if continued:
+        runs.update_parallel(folder, config["parallel"])
+    else:
         data["word_width"] = plan.model.width
         data["padding"] = plan.padding._asdict()
         runs.describe_run(folder, config, data, plan.devices)
@@ -126,8 +127,8 @@ class _Session:
     def __init__(
         self, plan: Plan, folder: pathlib.Path, begin: float, max_minutes: float | None
     ) -> None:
-        self.plan, self.folder, self.begin = plan, folder, begin
-        self.deadline = None if max_minutes is None else begin + 60 * max_minutes
+        self.plan, self.folder = plan, folder
+        self.pace = Pace(begin, max_minutes)
         self.settings = plan.config.train
         self.steps_per_epoch = plan.batches.steps_per_epoch
         self.devices = processes.local(plan.devices)
@@ -138,10 +139,7 @@ class _Session:
         self.optimizer = make_optimizer(plan.config, plan.total_steps, plan.layout.global_norm)
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(plan.config.seed))
         self.pending: list[jax.Array] = []  # losses that are still on the device
-        self.interval_begin = time.monotonic()
-        self.interval_documents = 0
         self.lag = 0  # steps between the wish to stop and its fulfilment
-        self.seconds_per_document = 0.0  # in the fastest interval: without compilation
 
     def close(self) -> None:
         self.checkpoints.close()
@@ -234,19 +232,19 @@ class _Session:
         """Takes the steps that are left; returns how many were done in all, and why it ended."""
         total = self.plan.total_steps
         first = step + 1
-        self._begin_interval()
+        self.pace.start_interval()
         for rows in batches:
             state, loss = step_fn(state, constants, rows, self.dropout_key)
             step += 1
-            if step == first:
-                self._tell_of_first_step(step, loss)
             self.pending.append(loss)
             if len(self.pending) >= _AHEAD:
                 self.pending[-_AHEAD].block_until_ready()
             documents = self._documents_at(step) - self._documents_at(step - 1)
-            self.interval_documents += documents
+            self.pace.count(documents)
             logs = step % self.settings.log_steps == 0 or step == total
             advance(documents, self._log(step) if logs else None)
+            if step == first:
+                self._tell_of_first_step(step, loss)
             agreed.exchange(self._out_of_time())
             scheduled = self._evaluates_after(step)
             if scheduled or agreed.late:
@@ -261,7 +259,8 @@ class _Session:
                 if ended:
                     say(f"training ends at step {step:,}: {ended}")
                     return step, ended
-                self._begin_interval()
+                agreed.forget_late()
+                self.pace.start_interval()
             elif agreed.stop or step % self.settings.checkpoint_steps == 0:
                 self._settle(step)
                 self._save(state)
@@ -276,7 +275,8 @@ class _Session:
     def _tell_of_first_step(self, step: int, loss: jax.Array) -> None:
         """Says how long the start took, most of it compilation where nothing was kept."""
         loss.block_until_ready()
-        seconds = time.monotonic() - self.begin
+        seconds = self.pace.seconds()
+        self.pace.start_interval()  # it holds no compilation of the step's
         say(f"first step done {seconds:.1f} s after the start")
         assert self.writer is not None
         self.writer.write_timings(step, {"seconds_to_first_step": seconds})
@@ -304,33 +304,20 @@ class _Session:
         counters = self.counters
         loss = counters.loss_sum / counters.loss_steps
         counters.loss_sum, counters.loss_steps = 0.0, 0
-        seconds = max(time.monotonic() - self.interval_begin, 1e-9)
-        seconds /= max(self.interval_documents, 1)
-        self.seconds_per_document = min(self.seconds_per_document or seconds, seconds)
         assert self.writer is not None
         self.writer.write(
             step,
             {"epoch": step / self.steps_per_epoch, "loss": loss},
-            {"documents_per_second": 1 / seconds},
+            {"documents_per_second": 1 / self.pace.end_interval()},
         )
-        self._begin_interval()
         best = f"  best {SELECTION} {counters.best:.2f}" if counters.best >= 0 else ""
         return f"loss {loss:.6f}{best}"
 
-    def _begin_interval(self) -> None:
-        self.interval_begin, self.interval_documents = time.monotonic(), 0
-
     def _out_of_time(self) -> bool:
-        if self.deadline is None:
-            return False
-        # Before the first validation: a document takes no longer there than in training, once
-        # the lengths of padding are compiled.
-        validation = self.counters.evaluation_seconds or (
-            _COMPILATION_SECONDS + len(self.plan.parts.valid) * self.seconds_per_document
-        )
         # Steps that are taken until the other processes know.
-        steps = self.lag * self.plan.config.data.batch_size * self.seconds_per_document
-        return time.monotonic() + validation + steps > self.deadline
+        documents = self.lag * self.plan.config.data.batch_size
+        seconds = self.counters.evaluation_seconds
+        return self.pace.is_up(seconds, len(self.plan.parts.valid), documents)
 
     def _evaluates_after(self, step: int) -> bool:
         per_epoch = self.settings.evaluations_per_epoch

@@ -185,6 +185,7 @@ class Agreement:
         self.late = False
         self._stop = stop
         self._agreed = 0
+        self._forgotten = 0  # of those that are still on the devices
         self._local = len(local(devices))
         self._asked: collections.deque[jax.Array] = collections.deque()  # still on the devices
         self._largest = jax.pmap(
@@ -215,4 +216,9 @@ class Agreement:
         self._asked.append(self._largest(np.tile(wishes, (self._local, 1))))
         if len(self._asked) > self.lag:
             self._agreed, late_number = map(int, np.asarray(self._asked.popleft()))
-            self.late = bool(late_number)
+            self.late = bool(late_number) and not self._forgotten
+            self._forgotten = max(self._forgotten - 1, 0)
+
+    def forget_late(self) -> None:
+        """Forgets who thought until now that the time was up: a validation has found some left."""
+        self._forgotten = len(self._asked)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from axml_jax.errors import ConfigError
+from axml_jax.runs import StopRequest
 from axml_jax.train import processes
 from axml_jax.train.joining import joined
 
@@ -65,6 +66,23 @@ def test_alone_everything_comes_back_at_once() -> None:
     assert processes.on_first(lambda: tree) is tree
     processes.check_same(anything=tree.keys())
     assert processes.all_devices() == jax.local_devices()
+
+
+def test_wishes_from_before_a_validation_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = jax.local_devices()[:1]
+    monkeypatch.setattr(jax, "process_count", lambda: 2)  # so that wishes travel with the steps
+    agreed = processes.Agreement(StopRequest(), devices, 3)
+    late = []
+    # The time seems to be up after steps 2 to 6; after step 5 a validation finds that it is not.
+    # From step 9 on it is.
+    for step in range(1, 14):
+        agreed.exchange(step in (2, 3, 4, 5, 6) or step >= 9)
+        late.append(agreed.late)
+        if step == 5:
+            assert agreed.late
+            agreed.forget_late()
+    # The answer comes three steps later; those to steps 3 to 5 are no answers any more.
+    assert [step for step, is_late in enumerate(late, 1) if is_late] == [5, 9, 12, 13]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 import axml_jax
 from axml_jax.config import Config
 from axml_jax.data.store import Store
-from axml_jax.train import loop
+from axml_jax.train import loop, pace
 from axml_jax.train.validation import Validator
 
 Train = Callable[..., dict[str, Any]]
@@ -55,7 +55,8 @@ class Script:
         self.weights: list[Any] = []
         monkeypatch.setattr(Validator, "score", lambda _, variables: self.score(variables))
         clock = types.SimpleNamespace(monotonic=lambda: self.now)
-        monkeypatch.setattr(loop, "time", clock)
+        for module in (loop, pace):
+            monkeypatch.setattr(module, "time", clock)
 
     def score(self, variables: Any) -> dict[str, float]:
         self.now += self.seconds
