@@ -40,7 +40,12 @@ def in_format(folder: Path, name: str, documents: Sequence[Document]) -> SplitFi
         path.write_text("\n".join(map(json.dumps, rows)))
     elif name == "xc_json":
         rows = [
-            {"uid": d.id, "title": d.text, "content": "", "target_ind": list(map(int, d.labels))}
+            {
+                "uid": d.id,
+                "title": d.text,
+                "content": "",
+                "target_ind": [int(label) for label in d.labels],
+            }
             for d in documents
         ]
         path.write_text("\n".join(map(json.dumps, rows)))
