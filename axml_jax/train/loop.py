@@ -218,6 +218,7 @@ class _Session:
                 "names": store.label_names[:known],
                 "train_counts": [int(count) for count in store.label_counts[:known]],
                 "train_documents": len(store.splits["train"]),
+                "titles": store.label_titles[:known],
             },
         )
 
