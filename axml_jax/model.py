@@ -125,9 +125,7 @@ class Model:
         # float64, so that a large logit's probability stays below 1 for longer.
         probabilities = expit(logits.astype(np.float64))
         return [
-            Prediction(
-                self.label_names[i], float(probability), float(logit), self.label_titles[i]
-            )
+            Prediction(self.label_names[i], float(probability), float(logit), self.label_titles[i])
             for i, probability, logit in zip(label_ids, probabilities, logits, strict=True)
             if probability >= min_probability
         ]
@@ -257,9 +255,14 @@ def load(run_folder: str | os.PathLike[str]) -> Model:
         raise InputError(f"run.json or labels.json is damaged: {error}", file=folder) from error
     if missing:
         raise InputError(f"{', '.join(missing)} is missing.", file=folder / "labels.json")
-    if len(labels.get("titles") or labels["names"]) != num_labels:
+    titles = labels.get("titles")
+    if titles is not None and not (
+        isinstance(titles, list)
+        and len(titles) == num_labels
+        and all(title is None or isinstance(title, str) for title in titles)
+    ):
         raise InputError(
-            f"expected {num_labels} titles, found {len(labels['titles'])}.",
+            f"'titles' should be a list of {num_labels} texts, null for none.",
             file=folder / "labels.json",
         )
     module = make_model(config, len(vocabulary), num_labels, width)

@@ -22,7 +22,7 @@ _DATA = flags.DEFINE_string("data", "", "Folder that launch/prepare.py made.")
 _NAME = flags.DEFINE_string("name", None, "Of the data set; by default the folder's.")
 _RUN = flags.DEFINE_string("run", None, "A run, whose max_tokens is one more cut-off.")
 _MAX_TOKENS = flags.DEFINE_list(
-    "max_tokens", ["128", "256", "500", "1000"], "Cut-offs: what would be lost beyond so many words."
+    "max_tokens", ["128", "256", "500", "1000"], "Cut-offs: what is lost beyond so many words."
 )
 _SIMILARITY = flags.DEFINE_float(
     "similarity", 0.8, "Smallest Jaccard similarity of near-duplicates.", 0.7, 1.0

@@ -216,9 +216,7 @@ def is_store(path: str | Path) -> bool:
     return isinstance(description, dict) and description.get("format") == FORMAT
 
 
-def _read_titles(
-    path: Path, about: dict[str, Any] | None, count: int
-) -> list[str | None] | None:
+def _read_titles(path: Path, about: dict[str, Any] | None, count: int) -> list[str | None] | None:
     if about is None:
         return None
     titles = read_json(path / TITLES, REMEDY)

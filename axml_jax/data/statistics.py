@@ -67,7 +67,9 @@ def gather(
         "table_one": table_one.row_of_store(name, store)._asdict(),
         "splits": {split: _of_split(store, split, cut_offs) for split in store.splits},
         "documents_per_label": documents_per_label(counts),
-        "most_frequent_labels": _named(store, counts, np.argsort(-counts, kind="stable"), labels_shown),
+        "most_frequent_labels": _named(
+            store, counts, np.argsort(-counts, kind="stable"), labels_shown
+        ),
         "rarest_labels": _named(store, counts, np.argsort(counts, kind="stable"), labels_shown),
         "length_histogram": _histogram(store),
         "near_duplicates": _near_duplicates(store, similarity, examples),
@@ -102,7 +104,9 @@ def documents_per_label(counts: Int64[np.ndarray, " L"]) -> dict[str, Any]:
         "rare_entries_share": int(rare.sum()) / entries,
         "head_labels": len(head),
         "head_entries_share": int(head.sum()) / entries,
-        "distribution": [[int(value), int(number)] for value, number in zip(values, labels, strict=True)],
+        "distribution": [
+            [int(value), int(number)] for value, number in zip(values, labels, strict=True)
+        ],
     }
 
 
@@ -170,7 +174,9 @@ def _coverage(store: Store, name: str, words: int) -> dict[str, Any]:
     return {
         "words_known": _share(int(known.sum()), words),
         "distinct_words_known": distinct,
-        "distinct_words_known_share": None if unknown is None else _share(distinct, distinct + unknown),
+        "distinct_words_known_share": None
+        if unknown is None
+        else _share(distinct, distinct + unknown),
         "vocabulary_share": _share(distinct, len(known)),
         "words_with_vector": with_vector,
     }
@@ -206,7 +212,7 @@ def _named(store: Store, counts: np.ndarray, order: np.ndarray, most: int) -> li
 
 
 def _histogram(store: Store) -> dict[str, Any]:
-    """Documents of each split by length; a bin is two thirds of a tenth of a decade, or one word."""
+    """Documents of each split by length, in bins that grow with the length."""
     longest = max(int(split.lengths.max()) for split in store.splits.values())
     edges = np.unique(np.rint(np.geomspace(1, longest + 1, _BINS)).astype(np.int64))
     if len(edges) < 2:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 from axml_jax.data.description import TRAIN
 from axml_jax.data.statistics import RARE
 from axml_jax.errors import ConfigError
+from axml_jax.tables import printable
 
 LENGTHS = "lengths.png"
 LABELS = "labels.png"
@@ -41,7 +44,10 @@ def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
     from matplotlib import pyplot
 
     # A dollar in a name is no mathematics.
-    with pyplot.rc_context({"text.parse_math": False, "font.size": 11}):
+    settings = {"text.parse_math": False, "font.size": 11}
+    with pyplot.rc_context(settings), warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; that harms no number.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
         files = []
         for file, one in ((LENGTHS, _lengths), (LABELS, _labels)):
             figure = one(found, pyplot)
@@ -54,36 +60,40 @@ def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
 def _lengths(found: Mapping[str, Any], pyplot: Any) -> Any:
     """Share of each split's documents by length, with lines where they might be cut."""
     figure, panel = pyplot.subplots(figsize=(9, 5), layout="constrained")
-    edges = np.array(found["length_histogram"]["edges"])
-    for number, (name, counts) in enumerate(found["length_histogram"]["documents"].items()):
+    histogram = found["length_histogram"]
+    edges = np.array(histogram["edges"])
+    for number, (name, counts) in enumerate(histogram["documents"].items()):
         shares = 100 * np.array(counts) / sum(counts)
         label = f"{name}: {sum(counts):,} documents"
         style = {"color": f"C{number}", "linewidth": 1.8}
         panel.stairs(shares, edges, label=label, fill=number == 0, alpha=0.35 if not number else 1,
                      **style)  # fmt: skip
     panel.set_xscale("log")
-    panel.set_xlim(edges[0], edges[-1])
-    panel.margins(y=0.15)
+    filled = np.flatnonzero(np.sum(list(histogram["documents"].values()), axis=0))
+    panel.set_xlim(edges[filled[0]], edges[-1])
+    # Room above for what the lines say.
+    panel.set_ylim(0, 1.4 * max(panel.dataLim.ymax, 1e-9))
     for about in found["splits"][TRAIN]["cut"]:
-        if not edges[0] < about["cut_off"] < edges[-1]:
+        if not edges[filled[0]] < about["cut_off"] < edges[-1]:
             continue
         panel.axvline(about["cut_off"], color="0.3", linestyle="--", linewidth=1)
         panel.text(
             about["cut_off"],
             0.99,
-            f"{about['cut_off']:,}: {about['documents_share']:.0%} cut ",
+            f"{about['cut_off']:,}: {about['documents_share']:.1%} of {TRAIN} cut",
             transform=panel.get_xaxis_transform(),
             rotation=90,
             ha="right",
             va="top",
             fontsize=9,
             color="0.3",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.7},
         )
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     panel.set(
         xlabel="length of a document, words (logarithmic)",
         ylabel="share of the split's documents, percent a bin",
-        title=f"{found['name']}: documents by length",
+        title=f"{printable(found['name'])}: documents by length",
     )
     panel.grid(True, alpha=0.25)
     panel.legend(loc="upper left")
@@ -112,11 +122,13 @@ def _labels(found: Mapping[str, Any], pyplot: Any) -> Any:
 
     edges = _edges(int(counts.max()))
     numbers, _ = np.histogram(counts, edges, weights=labels)
-    names = [_bin(low, high - 1) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    names = [_bin(low, high - 1) for low, high in itertools.pairwise(edges)]
     colors = ["C1" if high - 1 <= RARE else "C0" for high in edges[1:]]
     bars = right.bar(names, numbers, color=colors)
     right.bar_label(bars, [f"{number:,.0f}" for number in numbers], fontsize=9)
     right.margins(y=0.1)
+    right.grid(True, axis="y", alpha=0.25)
+    right.set_axisbelow(True)
     right.tick_params(axis="x", rotation=45 if len(names) > 7 else 0)
     right.set(
         xlabel="training documents with the label",
@@ -124,8 +136,9 @@ def _labels(found: Mapping[str, Any], pyplot: Any) -> Any:
         title=f"labels of at most {RARE} documents: {about['rare_share']:.1%} of "
         f"{int(labels.sum()):,}",
     )
+    right.yaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     right.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    figure.suptitle(f"{found['name']}: labels by frequency")
+    figure.suptitle(f"{printable(found['name'])}: labels by frequency")
     return figure
 
 
@@ -134,7 +147,7 @@ def _edges(most: int) -> list[int]:
     edges = [1, 2, 3]
     power = 1
     while edges[-1] <= most:
-        edges += [edge for edge in (5 * power + 1, 10 * power + 1, 20 * power + 1)]
+        edges += [5 * power + 1, 10 * power + 1, 20 * power + 1]
         power *= 10
     end = next(place for place, edge in enumerate(edges) if edge > most)
     return edges[: end + 1]

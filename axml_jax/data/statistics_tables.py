@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from axml_jax.data import table_one
@@ -12,22 +12,30 @@ from axml_jax.data.titles import shown_label
 from axml_jax.tables import printable, show_table
 
 _COLUMNS = ("mean", *QUANTILES)
+_COVERAGE = {
+    "words known to the vocabulary": "words_known",
+    "different words known": "distinct_words_known_share",
+    "vocabulary that occurs": "vocabulary_share",
+    "words with a vector": "words_with_vector",
+}
 
 
 def show(found: Mapping[str, Any]) -> None:
     """Prints what `axml_jax.data.statistics.gather` found."""
-    header, rows = table_one.table_cells([table_one.Row(**found["table_one"])])
-    show_table("", header, rows, _remarks(found["store"], found["splits"]))
     splits = found["splits"]
-    spread = [[f"words/document, {n}", *_spread(s["words_per_document"])] for n, s in splits.items()]
+    header, rows = table_one.table_cells([table_one.Row(**found["table_one"])])
+    # Turned, for nine columns are more than a terminal has room for.
+    turned = list(zip(header, *rows, strict=True))
+    show_table("Table 1", turned[0], turned[1:], _remarks(found["store"], splits))
+    spread = [[f"words, {name}", *_spread(s["words_per_document"])] for name, s in splits.items()]
     spread += [
-        [f"labels/document, {n}", *_spread(s["labels_per_document"])] for n, s in splits.items()
+        [f"labels, {name}", *_spread(s["labels_per_document"])] for name, s in splits.items()
     ]
     by_label = found["documents_per_label"]
-    spread.append([f"documents/label, {TRAIN}", *_spread(by_label)])
+    spread.append(["documents of a label", *_spread(by_label)])
     columns = [name.replace("p", "") + " %" if name[0] == "p" else name for name in _COLUMNS]
-    show_table("", ["", *columns], spread)
-    show_table("", ["share", *splits], _shares(splits))
+    show_table("per document, and per label", ["", *columns], spread)
+    show_table("shares", ["", *splits], _shares(splits))
     _say(
         f"{by_label['rare_labels']:,} labels ({by_label['rare_share']:.1%}) have at most {RARE} "
         f"training documents, and {by_label['rare_entries_share']:.1%} of all label entries; the "
@@ -60,31 +68,29 @@ def _spread(values: Mapping[str, Any]) -> list[str]:
 
 
 def _shares(splits: Mapping[str, Any]) -> list[list[str]]:
-    rows: list[list[str]] = []
-
-    def add(name: str, value: Callable[[Mapping[str, Any]], float | None]) -> None:
-        cells = [value(split) for split in splits.values()]
-        if any(cell is not None for cell in cells):
-            rows.append([name, *("-" if cell is None else f"{cell:.2%}" for cell in cells)])
-
-    add("words known to the vocabulary", lambda s: s["coverage"]["words_known"])
-    add("different words known", lambda s: s["coverage"]["distinct_words_known_share"])
-    add("vocabulary that occurs", lambda s: s["coverage"]["vocabulary_share"])
-    add("words with a vector", lambda s: s["coverage"]["words_with_vector"])
-    add(f"labels not in {TRAIN}", lambda s: s["unseen"]["labels_share"])
-    add(f"label entries not in {TRAIN}", lambda s: s["unseen"]["entries_share"])
-    for place, about in enumerate(next(iter(splits.values()))["cut"]):
-        at = f"{about['cut_off']:,} words"
-        add(f"documents cut at {at}", lambda s, i=place: s["cut"][i]["documents_share"])  # type: ignore[misc]
-        add(f"words lost at {at}", lambda s, i=place: s["cut"][i]["words_share"])  # type: ignore[misc]
-    return rows
+    """Rows of percentages; those that no split has a figure for are left out."""
+    abouts = list(splits.values())
+    rows: dict[str, list[float | None]] = {}
+    for name, key in _COVERAGE.items():
+        rows[name] = [about["coverage"][key] for about in abouts]
+    rows[f"labels not in {TRAIN}"] = [about["unseen"]["labels_share"] for about in abouts]
+    rows[f"label entries not in {TRAIN}"] = [about["unseen"]["entries_share"] for about in abouts]
+    for cuts in zip(*(about["cut"] for about in abouts), strict=True):
+        at = f"{cuts[0]['cut_off']:,} words"
+        rows[f"documents cut at {at}"] = [cut["documents_share"] for cut in cuts]
+        rows[f"words lost at {at}"] = [cut["words_share"] for cut in cuts]
+    return [
+        [name, *("-" if cell is None else f"{cell:.2%}" for cell in cells)]
+        for name, cells in rows.items()
+        if any(cell is not None for cell in cells)
+    ]
 
 
 def _show_pair(pair: Mapping[str, Any]) -> None:
     _say(
-        f"{pair['documents']:,} documents of {pair['split']} ({pair['documents_share']:.2%}) have a "
-        f"near-duplicate in {pair['other']} (similarity {pair['similarity']} or more), "
-        f"{pair['identical']:,} of them with the same words in the same order of three"
+        f"{pair['documents']:,} documents of {pair['split']} ({pair['documents_share']:.2%}) have "
+        f"a near-duplicate in {pair['other']} (similarity {pair['similarity']} or more), "
+        f"{pair['identical']:,} of them with all the same sequences of three words"
     )
     for example in pair["pairs"]:
         _say(f"  {example['similarity']:.2f}  {example['document']}  {example['twin']}")

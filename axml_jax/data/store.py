@@ -89,7 +89,7 @@ def write_store(
       The store, opened.
 
     Raises:
-      InputError: Something is at `path` already, or the documents, the vectors or the titles are not
+      InputError: Something is at `path` already, or the documents, vectors or titles are not
         usable.
       ValueError: There is no split `train`, or another argument is out of range.
     """
@@ -122,7 +122,8 @@ def write_store(
         for name, ids in encoded.ids.items():
             write_json(partial / name / IDS, ids)
         titles = _write_titles(partial, label_titles, encoded.label_names)
-        about = _write_vectors(partial, splits, vectors, encoded.vocabulary, vector_width, seed)
+        words = encoded.vocabulary
+        about = _write_vectors(partial, splits, vectors, words, vector_width, seed)
         files = sorted(file for file in partial.rglob("*") if file.is_file())
         description = {
             "format": FORMAT,

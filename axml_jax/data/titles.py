@@ -147,7 +147,9 @@ def _from_json(path: Path, text: str) -> Titles:
     try:
         value = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"this is not whole JSON ({error})", file=path, line=error.lineno) from error
+        raise InputError(
+            f"this is not whole JSON ({error})", file=path, line=error.lineno
+        ) from error
     except RecursionError as error:
         raise InputError("this is not JSON of titles: too many brackets", file=path) from error
     if isinstance(value, dict):

@@ -1,9 +1,9 @@
 """Documents of one split that have a near-duplicate in another.
 
 Candidates come from minima of hashed shingles: documents that agree in all minima of at least one
-band of them (locality-sensitive hashing).  Each candidate's Jaccard similarity is then computed from
-the two sets themselves, so that no pair is reported that is none.  One pass over either split, a
-quarter of a kilobyte a document.  Knows nothing about labels or models.
+band of them (locality-sensitive hashing).  Each candidate's Jaccard similarity is then computed
+from the two sets themselves, so that no pair is reported that is none.  One pass over either split,
+a quarter of a kilobyte a document.  Knows nothing about labels or models.
 
 Reference: Broder, "On the resemblance and containment of documents", 1997; Shrivastava, "Optimal
 densification for fast and accurate minwise hashing", 2017.
