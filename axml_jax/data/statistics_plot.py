@@ -59,6 +59,8 @@ def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
 
 def _lengths(found: Mapping[str, Any], pyplot: Any) -> Any:
     """Share of each split's documents by length, with lines where they might be cut."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     figure, panel = pyplot.subplots(figsize=(9, 5), layout="constrained")
     histogram = found["length_histogram"]
     edges = np.array(histogram["edges"])
@@ -80,7 +82,7 @@ def _lengths(found: Mapping[str, Any], pyplot: Any) -> Any:
         panel.text(
             about["cut_off"],
             0.99,
-            f"{about['cut_off']:,}: {about['documents_share']:.1%} of {TRAIN} cut",
+            f"{about['cut_off']:,}: {about['documents_share']:.1%} cut",
             transform=panel.get_xaxis_transform(),
             rotation=90,
             ha="right",
@@ -89,14 +91,17 @@ def _lengths(found: Mapping[str, Any], pyplot: Any) -> Any:
             color="0.3",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.7},
         )
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    panel.xaxis.set_minor_formatter(NullFormatter())
     panel.set(
         xlabel="length of a document, words (logarithmic)",
         ylabel="share of the split's documents, percent a bin",
         title=f"{printable(found['name'])}: documents by length",
     )
     panel.grid(True, alpha=0.25)
-    panel.legend(loc="upper left")
+    # Below, where it hides neither bars nor lines.
+    figure.legend(loc="outside lower center", ncols=4, title=f"dashed: share of {TRAIN} cut there")
     return figure
 
 

@@ -32,9 +32,9 @@ def show(found: Mapping[str, Any]) -> None:
         [f"labels, {name}", *_spread(s["labels_per_document"])] for name, s in splits.items()
     ]
     by_label = found["documents_per_label"]
-    spread.append(["documents of a label", *_spread(by_label)])
+    spread.append([f"documents, {TRAIN}", *_spread(by_label)])
     columns = [name.replace("p", "") + " %" if name[0] == "p" else name for name in _COLUMNS]
-    show_table("per document, and per label", ["", *columns], spread)
+    show_table("words and labels of a document, documents of a label", ["", *columns], spread)
     show_table("shares", ["", *splits], _shares(splits))
     _say(
         f"{by_label['rare_labels']:,} labels ({by_label['rare_share']:.1%}) have at most {RARE} "

@@ -68,7 +68,7 @@ def test_cut_offs_are_lines_where_documents_are(tmp_path: Path) -> None:
     figure = statistics_plot._lengths(numbers([[1, 1]], {"train": [1, 5, 3]}), pyplot)
     (panel,) = figure.axes
     assert [line.get_xdata()[0] for line in panel.lines] == [50]
-    assert [text.get_text() for text in panel.texts] == ["50: 25.0% of train cut"]
+    assert [text.get_text() for text in panel.texts] == ["50: 25.0% cut"]
     pyplot.close("all")
 
 

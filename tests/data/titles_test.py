@@ -35,8 +35,10 @@ FORMATS = {
 @pytest.mark.parametrize("suffix", ["", ".gz", ".xz"])
 def test_every_format_gives_the_same_titles(tmp_path: Path, name: str, suffix: str) -> None:
     path = tmp_path / (name + suffix)
-    pack = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}[suffix]
-    path.write_bytes(pack(FORMATS[name].encode()))
+    content = FORMATS[name].encode()
+    if suffix:
+        content = gzip.compress(content) if suffix == ".gz" else lzma.compress(content)
+    path.write_bytes(content)
     assert read_titles(path).of_labels(NAMES) == TITLES
 
 
