@@ -23,6 +23,7 @@ from axml_jax import flags as axml_flags
 from axml_jax.data.readers import flags as reader_flags
 
 _DATASET = flags.DEFINE_enum("dataset", None, ["pydocs"], "A data set that comes along.")
+_TITLES = flags.DEFINE_string("label_titles", None, "File of titles of labels: JSON, TSV, lines.")
 _OUT = flags.DEFINE_string("out", "", "Folder to make.")
 _OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Replace the prepared data in --out.")
 _VOCABULARY = flags.DEFINE_integer("vocabulary_size", 500_000, "Words kept at most.", lower_bound=3)
@@ -50,6 +51,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     from axml_jax.data import corpus, store, summary
     from axml_jax.data.builders import pydocs
+    from axml_jax.data.titles import read_titles
     from axml_jax.errors import ConfigError
     from axml_jax.tables import printable
 
@@ -81,6 +83,7 @@ def main(argv: Sequence[str]) -> None:
         vectors=_VECTORS.value,
         vector_width=_WIDTH.value,
         seed=_SEED.value,
+        label_titles=read_titles(_TITLES.value) if _TITLES.value else None,
         overwrite=_OVERWRITE.value,
     )
     summary.show(written)
