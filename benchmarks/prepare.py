@@ -32,8 +32,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # it is run as 
 import numpy as np
 from absl import app, flags
 
-from axml_jax.data.corpus import read_line_aligned, read_lines
+from axml_jax.data.corpus import read_lines
 from axml_jax.data.ppmi import ppmi_vectors
+from axml_jax.data.readers.documents import Options
+from axml_jax.data.readers.line_aligned import open_line_aligned
 from axml_jax.data.store import write_store
 from axml_jax.data.text import tokenize
 from benchmarks import report
@@ -104,7 +106,7 @@ def count_processor_time(
 
 def measure_vectors(texts: Path, labels: Path, folder: Path) -> dict[str, Any]:
     """Makes word vectors once."""
-    documents = read_line_aligned(texts, labels, on_empty="keep")
+    documents = open_line_aligned(texts, labels, options=Options(keep_empty=True))
     store = write_store(
         folder / "vectors",
         {"train": documents},
@@ -136,7 +138,7 @@ def rivals_for(texts: Path, labels: Path, folder: Path) -> dict[str, Callable[[]
     plain = re.compile(r"\w+")
 
     def prepare() -> None:
-        documents = read_line_aligned(texts, labels, on_empty="keep")
+        documents = open_line_aligned(texts, labels, options=Options(keep_empty=True))
         path = folder / f"store{next(numbers)}"
         write_store(path, {"train": documents}, source="benchmark", vectors="none")
 

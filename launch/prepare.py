@@ -4,9 +4,12 @@ Without data of your own, the docstrings of the installed Python packages:
 
     python launch/prepare.py --dataset pydocs --out runs/pydocs_store
 
-From your own files, one text a line, and the labels of that text on the same line of a second file,
-separated by spaces (or by --separator); UTF-8, plain or compressed as .gz or .xz:
+From your own files: a folder as it was published, single files (JSON lines, CSV, TSV), or one text
+a line, and the labels of that text on the same line of a second file, separated by spaces (or by
+--separator); UTF-8, plain or compressed as .gz or .xz.  What a file is taken for is said first:
 
+    python launch/prepare.py --data folder --out runs/my_store
+    python launch/prepare.py --train train.jsonl --test test.jsonl --out runs/my_store
     python launch/prepare.py --train_texts texts.txt --train_labels labels.txt --out runs/my_store
 
 Files for validation and test are optional; without one for validation, training sets a part aside.
@@ -17,17 +20,9 @@ from collections.abc import Iterable, Sequence
 from absl import flags
 
 from axml_jax import flags as axml_flags
+from axml_jax.data.readers import flags as reader_flags
 
-_SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 _DATASET = flags.DEFINE_enum("dataset", None, ["pydocs"], "A data set that comes along.")
-for _split, _name in _SPLITS.items():
-    flags.DEFINE_string(f"{_split}_texts", None, f"File of {_name} texts, one a line.")
-    flags.DEFINE_string(f"{_split}_labels", None, "File with their labels, line by line.")
-    flags.DEFINE_string(f"{_split}_ids", None, "File with an id for each text (optional).")
-_SEPARATOR = flags.DEFINE_string("separator", None, "Between two labels; by default white space.")
-_KEEP_EMPTY = flags.DEFINE_boolean(
-    "keep_empty", False, "Keep empty texts instead of refusing them."
-)
 _OUT = flags.DEFINE_string("out", "", "Folder to make.")
 _OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Replace the prepared data in --out.")
 _VOCABULARY = flags.DEFINE_integer("vocabulary_size", 500_000, "Words kept at most.", lower_bound=3)
@@ -48,6 +43,7 @@ _WIDTH = flags.DEFINE_integer(
 )
 _SEED = flags.DEFINE_integer("seed", 0, "Of everything random in the vectors.", lower_bound=0)
 axml_flags.require("out")
+flags.adopt_module_key_flags(reader_flags)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -55,17 +51,13 @@ def main(argv: Sequence[str]) -> None:
     from axml_jax.data import corpus, store, summary
     from axml_jax.data.builders import pydocs
     from axml_jax.errors import ConfigError
+    from axml_jax.tables import printable
 
-    values = flags.FLAGS.flag_values_dict()
-    kinds = ("texts", "labels", "ids")
-    files = {split: [values[f"{split}_{kind}"] for kind in kinds] for split in _SPLITS}
-    files = {split: paths for split, paths in files.items() if any(paths)}
-    for split, (texts, labels, _) in files.items():
-        if not (texts and labels):
-            raise ConfigError(f"--{split}_texts and --{split}_labels go together: one is missing.")
-    if bool(_DATASET.value) == ("train" in files) or (_DATASET.value and files):
+    files = reader_flags.named_files()
+    if bool(_DATASET.value) == bool(files) or (files and "train" not in files.splits):
         raise ConfigError(
-            "Name either --dataset pydocs or your own --train_texts and --train_labels."
+            "Name either --dataset pydocs or your own --data, --train, or --train_texts and "
+            "--train_labels."
         )
     store.check_writable(_OUT.value, _OVERWRITE.value)
     splits: dict[str, Iterable[corpus.Document]] = {}
@@ -73,11 +65,12 @@ def main(argv: Sequence[str]) -> None:
         documents, about = pydocs.build()
         splits.update(documents)
         source = f"{pydocs.source(about)}; fingerprint {about['fingerprint']}"
-    else:
-        on_empty = "keep" if _KEEP_EMPTY.value else "error"
-        for split, (texts, labels, ids) in files.items():
-            splits[split] = corpus.read_line_aligned(texts, labels, _SEPARATOR.value, ids, on_empty)
-        source = "line-aligned files"
+    elif files:
+        opened = reader_flags.open_named(files)
+        splits.update(opened.documents)
+        source = opened.source
+        for note in opened.notes:
+            print(printable(note))
     written = store.write_store(
         _OUT.value,
         splits,

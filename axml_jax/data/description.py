@@ -33,6 +33,7 @@ _COUNTS = (
     "entries_unseen_in_train",
     "documents_without_labels",
 )
+_LATER_COUNTS = ("documents_with_repeated_labels",)  # older stores are without
 _SUM = re.compile(r"[0-9a-f]{64}")
 
 
@@ -96,6 +97,9 @@ def _fault_of_splits(splits: Mapping[str, Any]) -> str:
         for key in _COUNTS:
             if not _is_count(about.get(key)):
                 return f"{key!r} of the split {name!r} is no count: {about.get(key)!r}"
+        for key in _LATER_COUNTS:
+            if not _is_count(about.get(key, 0)):
+                return f"{key!r} of the split {name!r} is no count: {about[key]!r}"
         # An empty document is one unknown word, so there are no fewer tokens than documents.
         if not 1 <= about["documents"] <= about["tokens"]:
             return f"'documents' of the split {name!r} is not in 1..{about['tokens']}"

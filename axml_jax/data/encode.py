@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from axml_jax.data.corpus import Document
+from axml_jax.data.readers.documents import Documents
 from axml_jax.data.text import UNK, Vocabulary, tokenize
 from axml_jax.errors import InputError
 from axml_jax.progress import progress
@@ -124,7 +125,7 @@ class _SplitEncoder:
         self.labels = array("i")
         self.label_ends = array("q", [0])
         self.ids: list[str] = []
-        self.truncated = self.empty = self.unknown = self.tokens = 0
+        self.truncated = self.empty = self.repeated = self.tokens = 0
 
     def documents(
         self,
@@ -148,12 +149,14 @@ class _SplitEncoder:
                 self.empty += not words
                 tokens.write(encode(words))
                 ends.append(tokens.length)
-                self.labels.extend(
-                    [self._label_ids[name] for name in dict.fromkeys(document.labels)]
-                )
+                labels = dict.fromkeys(document.labels)
+                self.repeated += len(labels) < len(document.labels)
+                self.labels.extend([self._label_ids[name] for name in labels])
                 self.label_ends.append(len(self.labels))
                 self.ids.append(document.id)
             self.tokens = tokens.length
+        if isinstance(documents, Documents):  # which gave each label once
+            self.repeated += documents.repeated_labels
         np.save(self.folder / "offsets.npy", np.frombuffer(ends, np.int64), allow_pickle=False)
         if len(ends) == 1:
             raise InputError(f"the split {self.name!r} has no documents")
@@ -191,6 +194,7 @@ class _SplitEncoder:
             "labels_unseen_in_train": int(np.count_nonzero(distinct >= num_train_labels)),
             "entries_unseen_in_train": int(np.count_nonzero(labels >= num_train_labels)),
             "documents_without_labels": int(np.count_nonzero(np.diff(ends) == 0)),
+            "documents_with_repeated_labels": self.repeated,
             "ids": any(self.ids),
         }
 

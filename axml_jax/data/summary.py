@@ -22,6 +22,9 @@ def table_rows(store: Store) -> Rows:
     add(f"  of them not in {TRAIN}", *(f"{about['labels_unseen_in_train']:,}" for about in abouts))
     add("labels per document", *(_ratio(about, "labels", ".2f") for about in abouts))
     add("documents without labels", *(f"{about['documents_without_labels']:,}" for about in abouts))
+    repeated = [about.get("documents_with_repeated_labels", 0) for about in abouts]
+    if any(repeated):
+        add("documents with a label twice", *(f"{count:,}" for count in repeated))
     add("words per document", *(_ratio(about, "tokens", ".0f") for about in abouts))
     add("unknown words", *(f"{about['unknown_tokens'] / about['tokens']:.1%}" for about in abouts))
     add("documents cut", *(_ratio(about, "truncated_documents", ".1%") for about in abouts))

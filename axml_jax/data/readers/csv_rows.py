@@ -1,0 +1,89 @@
+"""CSV with a header that names the columns."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+from axml_jax.data.corpus import Document, read_lines
+from axml_jax.data.readers.documents import Documents, Options, make_document, split_labels
+from axml_jax.errors import InputError
+
+
+def open_csv(path: Path, options: Options) -> Documents:
+    """Rows of a CSV file, by default its columns `text`, `labels` and, where there is one, `id`.
+
+    Cells in double quotes may hold commas, line ends and doubled quotes.  Empty rows are passed
+    over.
+
+    Raises:
+      InputError: The file is missing or lacks a column; while reading, a row is no such row.
+    """
+    columns = [*(options.text_fields or ("text",)), options.labels_field or "labels"]
+    header = read_header(path, options)
+    if options.id_field or "id" in header:
+        columns.append(options.id_field or "id")
+    for column in columns:
+        if header.count(column) != 1:
+            count = "no column" if column not in header else f"{header.count(column)} columns"
+            raise InputError(
+                f"the header has {count} {column!r}; it has {', '.join(map(repr, header))}; name "
+                "columns with --text_column, --labels_column and --id_column",
+                file=path,
+                line=1,
+            )
+    texts = [header.index(name) for name in columns[: len(options.text_fields) or 1]]
+    labels = header.index(columns[len(texts)])
+    name = header.index(columns[-1]) if len(columns) > len(texts) + 1 else None
+
+    def read() -> Iterator[Document]:
+        rows = _rows(path, options)
+        next(rows, None)
+        for line, row in rows:
+            if len(row) != len(header):
+                raise InputError(
+                    f"the header has {len(header)} columns, the row that begins here {len(row)}",
+                    file=path,
+                    line=line,
+                )
+            yield make_document(
+                "\n".join(row[i] for i in texts),
+                split_labels(row[labels], options.separator),
+                "" if name is None else row[name].strip(),
+                options,
+                path,
+                line,
+            )
+
+    return Documents(read)
+
+
+def read_header(path: Path, options: Options) -> list[str]:
+    """Names of the columns; raises InputError where there is no first row."""
+    for _, row in _rows(path, options):
+        return [name.strip() for name in row]
+    raise InputError("the file is empty: expected a header and rows", file=path)
+
+
+def _rows(path: Path, options: Options) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not empty, each with the line at which it begins."""
+    # A setting of the whole process, 128 KiB at first: it is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), options.max_line))
+    lines = (f"{line}\n" for line in read_lines(path, options.max_line))
+    reader = csv.reader(lines, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            raise InputError(
+                f"the row that begins here is no CSV ({error}); is a quote not closed, or not "
+                "doubled?",
+                file=path,
+                line=line,
+            ) from error
+        if row:
+            yield line, row

@@ -1,0 +1,74 @@
+"""JSON lines: a document a line, its labels by name, or by number in a label file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from axml_jax.data.corpus import Document, open_bytes, read_lines
+from axml_jax.data.readers.documents import Documents, Options, make_document
+from axml_jax.data.readers.record import Record
+from axml_jax.errors import InputError
+
+
+def open_named(path: Path, options: Options) -> Documents:
+    """JSON lines whose labels are a list of strings: by default `text`, `labels` and `id`.
+
+    The id may be missing, unless its field was named.  Empty lines are passed over.
+
+    Raises:
+      InputError: The file is missing; while reading, a line is no such object.
+    """
+    open_bytes(path).close()  # a wrong name is told before the first gigabyte is read
+    text_fields = options.text_fields or ("text",)
+    labels_field = options.labels_field or "labels"
+
+    def read() -> Iterator[Document]:
+        for number, record in _records(path, options):
+            yield make_document(
+                record.text(*text_fields),
+                record.names(labels_field),
+                record.identifier(options.id_field or "id", required=bool(options.id_field)),
+                options,
+                path,
+                number,
+            )
+
+    return Documents(read)
+
+
+def open_numbered(path: Path, options: Options) -> Documents:
+    """JSON lines whose labels are numbers, as the Extreme Classification Repository has raw text.
+
+    The fields are `title`, `content` (the text: both, on lines of their own), `target_ind` (the
+    labels) and `uid` (the id, which may be missing); others, such as `target_rel`, are passed over.
+
+    Raises:
+      InputError: The file is missing; while reading, a line is no such object, or the label file
+        lacks one of its labels.
+    """
+    open_bytes(path).close()
+    text_fields = options.text_fields or ("title", "content")
+    labels_field = options.labels_field or "target_ind"
+
+    def read() -> Iterator[Document]:
+        for number, record in _records(path, options):
+            yield make_document(
+                record.text(*text_fields),
+                options.label_names(record.numbers(labels_field), path, number),
+                record.identifier(options.id_field or "uid", required=bool(options.id_field)),
+                options,
+                path,
+                number,
+            )
+
+    return Documents(read, options.label_file.titles if options.label_file else None)
+
+
+def _records(path: Path, options: Options) -> Iterator[tuple[int, Record]]:
+    number = 0
+    for number, line in enumerate(read_lines(path, options.max_line), start=1):
+        if line.strip():
+            yield number, Record(line, path, number)
+    if number == 0:
+        raise InputError("the file is empty: expected a JSON object a line", file=path)

@@ -1,0 +1,91 @@
+"""Files that name labels by their numbers: one label a line.  Knows nothing about documents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from axml_jax.data.corpus import MAX_LINE, read_lines
+from axml_jax.data.readers.record import Record
+from axml_jax.errors import InputError
+
+
+class LabelFile(NamedTuple):
+    """Labels in the order of their numbers, from 0.
+
+    Attributes:
+      path: The file.
+      names: A name for each, different for all.
+      titles: What the labels are called, by name, where the names are mere identifiers; else empty.
+      repeated: How many titles stand in the file again; their labels are told apart by number.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    titles: dict[str, str]
+    repeated: int
+
+    def names_of(self, numbers: Sequence[int], file: Path, line: int) -> tuple[str, ...]:
+        """Names of the labels with these numbers; `file` and `line` are where they stand.
+
+        Raises:
+          InputError: A number is below 0, or the file has no such label.
+        """
+        names = self.names
+        for number in numbers:
+            if not 0 <= number < len(names):
+                raise InputError(
+                    f"label {number} is none of {self.path.name}, whose {len(names):,} labels are "
+                    f"0 to {len(names) - 1}; is it the label file of these documents?",
+                    file=file,
+                    line=line,
+                )
+        return tuple([names[number] for number in numbers])
+
+
+def read_label_file(path: str | Path, max_line: int = MAX_LINE) -> LabelFile:
+    """Reads names of labels.
+
+    A line is a name, or a JSON object with a `title`, and perhaps a `uid`, which then is the name
+    (the Extreme Classification Repository's `lbl.json.gz`: titles may be shared, uids are not).
+    Names that stand again get their number appended: different labels stay different.
+
+    Args:
+      path: The file; `.gz` and `.xz` are read directly.
+      max_line: Bytes that a line may have.
+
+    Raises:
+      InputError: A missing or damaged file, no label, a label without a name, or a uid twice.
+    """
+    path = Path(path)
+    names: list[str] = []
+    titles: dict[str, str] = {}
+    seen: set[str] = set()
+    repeated = 0
+    is_json = False
+    for number, line in enumerate(read_lines(path, max_line), start=1):
+        if number == 1:
+            is_json = line.lstrip().startswith("{")
+        record = Record(line, path, number) if is_json else None
+        title = (record.text("title") if record else line).strip()
+        uid = record.identifier("uid", required=False) if record else ""
+        if not (uid or title):
+            raise InputError(
+                "an empty line where a label's name was expected", file=path, line=number
+            )
+        name = uid or title
+        if name in seen:
+            if uid:
+                raise InputError(f"the uid {uid!r} stands here again", file=path, line=number)
+            repeated += 1
+            name = f"{title} [{number - 1}]"
+            if name in seen:
+                raise InputError(f"the name {name!r} stands here again", file=path, line=number)
+        seen.add(name)
+        names.append(name)
+        if uid and title:
+            titles[name] = title
+    if not names:
+        raise InputError("the file is empty: expected one label a line", file=path)
+    return LabelFile(path, tuple(names), titles, repeated)

@@ -1,0 +1,114 @@
+"""Files that tell about the same document on the same line: texts, labels, ids."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from axml_jax.data.corpus import Document, open_bytes, read_lines
+from axml_jax.data.readers.documents import Documents, Options, make_document, split_labels
+from axml_jax.data.readers.label_rows import read_bow_labels, read_npz_labels
+from axml_jax.errors import InputError
+
+
+class _Part(NamedTuple):
+    """One of the files, and how its rows are read."""
+
+    path: Path
+    read: Callable[[], Generator[Any, None, None]]
+
+
+def open_line_aligned(
+    texts: str | Path,
+    labels: str | Path | None,
+    ids: str | Path | None = None,
+    options: Options | None = None,
+    kind: str = "lines",
+) -> Documents:
+    """Documents of line-aligned files: one text a line, its labels and its id on the same line.
+
+    Files are UTF-8; `.gz` and `.xz` are read directly.  An empty line of labels is a document
+    without labels and is kept.
+
+    Args:
+      texts: One text a line.
+      labels: The labels of one document a line, or None for texts without labels.
+      ids: One document id a line, or None.
+      options: How to read; by default labels are separated by white space.
+      kind: What the labels are: `lines` of names, `lines_bow` (label numbers before features) or
+        `lines_npz` (a sparse matrix).
+
+    Raises:
+      InputError: A file is missing; while reading, one is damaged or holds an empty text, or they
+        are of unequal length; with file and line.
+    """
+    options = options or Options()
+    parts = [_lines(texts, options)]
+    titles = None
+    if labels is not None:
+        parts.append(_label_rows(Path(labels), options, kind))
+        if kind != "lines" and options.label_file:
+            titles = options.label_file.titles
+    if ids is not None:
+        parts.append(_lines(ids, options))
+    for part in parts:  # a wrong name is told before the first gigabyte is read
+        open_bytes(part.path).close()
+    return Documents(lambda: _read(parts, labels is not None, options), titles)
+
+
+def _lines(path: str | Path, options: Options) -> _Part:
+    return _Part(Path(path), lambda: read_lines(path, options.max_line))
+
+
+def _label_rows(path: Path, options: Options, kind: str) -> _Part:
+    if kind == "lines":
+        return _Part(path, lambda: _named(path, options))
+    read = {"lines_bow": read_bow_labels, "lines_npz": read_npz_labels}[kind]
+    return _Part(path, lambda: read(path, options))
+
+
+def _named(path: Path, options: Options) -> Generator[tuple[str, ...], None, None]:
+    for line in read_lines(path, options.max_line):
+        yield (
+            tuple(line.split())
+            if options.separator is None
+            else split_labels(line, options.separator)
+        )
+
+
+def _read(parts: list[_Part], has_labels: bool, options: Options) -> Iterator[Document]:
+    number = 0
+    with contextlib.ExitStack() as stack:
+        readers = [stack.enter_context(contextlib.closing(part.read())) for part in parts]
+        while True:
+            rows = [next(reader, None) for reader in readers]
+            if all(row is None for row in rows):
+                break
+            if any(row is None for row in rows):
+                _refuse_unequal([part.path for part in parts], readers, rows, number)
+            number += 1
+            text, *rest = cast(list[Any], rows)
+            labels = rest.pop(0) if has_labels else ()
+            name = rest[0].strip() if rest else ""
+            yield make_document(text, labels, name, options, parts[0].path, number)
+    if number == 0:
+        raise InputError("the file is empty: expected one text a line", file=parts[0].path)
+
+
+def _refuse_unequal(
+    paths: list[Path], readers: list[Generator[Any, None, None]], rows: list[Any], read: int
+) -> None:
+    totals = [
+        read if row is None else read + 1 + sum(1 for _ in reader)
+        for row, reader in zip(rows, readers, strict=True)
+    ]
+    short = totals.index(min(totals))
+    long = totals.index(max(totals))
+    raise InputError(
+        f"{paths[short].name} has {totals[short]} lines but {paths[long].name} has {totals[long]}; "
+        f"they are read line by line: {paths[short].name} ends before line {totals[short] + 1}.",
+        file=paths[short],
+        line=totals[short] + 1,
+    )
