@@ -241,8 +241,13 @@ def differences(row: Row, published: Row) -> list[Difference]:
 
 
 def table_cells(rows: Iterable[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The header and the rows as text, for `axml_jax.tables.show_table`."""
-    return ("", *COLUMNS), [(row.name, *map(_cell, row[1:])) for row in rows]
+    """The header and the rows as text, for `axml_jax.tables.show_table`.
+
+    A data set is a column here, so that the table fits a terminal.
+    """
+    names, *figures = zip(*rows, strict=True)
+    lines = [(column, *map(_cell, values)) for column, values in zip(COLUMNS, figures, strict=True)]
+    return ("", *names), lines
 
 
 def _cell(value: float | None) -> str:

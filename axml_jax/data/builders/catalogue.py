@@ -10,6 +10,9 @@ from axml_jax.data.builders.rcv1 import RCV1
 from axml_jax.data.builders.wiki10 import WIKI10_31K
 from axml_jax.data.builders.wikilshtc import WIKILSHTC
 
+PREFIX = "axml_"
+"""What TFDS has before the names (`axml_jax.data.builders.tfds_builders`)."""
+
 
 def _read_pydocs(files: Files) -> Splits:
     from axml_jax.data.builders import pydocs
@@ -31,4 +34,4 @@ DATASETS = {
     dataset.name: dataset
     for dataset in (PYDOCS, EURLEX57K, RCV1, EURLEX4K, WIKI10_31K, WIKILSHTC, AMAZONCAT_13K)
 }
-"""By name; TFDS knows each with `axml_` before it (`axml_jax.data.builders.tfds_builders`)."""
+"""By name."""

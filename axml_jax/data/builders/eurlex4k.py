@@ -5,9 +5,9 @@ Two layouts are read, the first that is there:
 1.  The paper's: line-aligned texts and labels with its split, as its authors share them
     (`published.read_pairs`; archive EUR-Lex).
 2.  The publishers': `eurlex_tokenstring_CV1-10_train.arff` and `..._test.arff`, the first of their
-    ten folds, and `id2class_eurlex_eurovoc.qrels`, lines of `DESCRIPTOR DOCUMENT 1`.  An ARFF row is
-    the document's number, a comma, and its lower-case words in quotes.  These are all 19,348
-    documents in another split, so counts differ from Table 1's.
+    ten folds, and `id2class_eurlex_eurovoc.qrels`, lines of `DESCRIPTOR DOCUMENT 1`.  An ARFF row
+    is the document's number, a comma, and its lower-case words in quotes.  These documents are
+    split otherwise, so counts differ from Table 1's.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Data sets as their publishers distribute them: where files lie, and whether all was read.
 
-Knows nothing about any one format, nor about TFDS.  A data set is a value of `Published` in a module
-of its own beside this one; `axml_jax.data.builders.catalogue` lists them.
+Knows nothing about any one format, nor about TFDS.  A data set is a value of `Published` in a
+module of its own beside this one; `axml_jax.data.builders.catalogue` lists them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from axml_jax.data import table_one
-from axml_jax.data.corpus import Document, read_line_aligned
+from axml_jax.data.corpus import Document, read_lines
+from axml_jax.data.readers.documents import Options
+from axml_jax.data.readers.line_aligned import open_line_aligned
 from axml_jax.errors import InputError
 from axml_jax.progress import say
 from axml_jax.tables import show_table
@@ -38,7 +40,7 @@ class Files:
         self._fetched = dict(fetched or {})
 
     def get(self, *names: str) -> Path | None:
-        """The first of the files that is there, plain or with `.gz` or `.xz` at its end, or None."""
+        """The first of the files that is there, as it is or ending in `.gz` or `.xz`, or None."""
         for name in names:
             if name in self._fetched:
                 return self._fetched[name]
@@ -98,10 +100,10 @@ class Published(NamedTuple):
 def read_pairs(files: Files, folder: str) -> Splits:
     """Texts and labels of the same document on the same line, as the paper's authors share them.
 
-    The archives linked from their repository (github.com/yourh/AttentionXML) unpack to a folder with
-    `train_texts.txt`, `train_labels.txt`, `test_texts.txt` and `test_labels.txt`, labels separated
-    by spaces; where the texts are tokenized there, `train_raw_texts.txt` and `test_raw_texts.txt`
-    hold them as they were, and are preferred.
+    The archives linked from their repository (github.com/yourh/AttentionXML) unpack to a folder
+    with `train_texts.txt`, `train_labels.txt`, `test_texts.txt` and `test_labels.txt`, labels
+    separated by spaces; where the texts are tokenized there, `train_raw_texts.txt` and
+    `test_raw_texts.txt` hold them as they were, and are preferred.
 
     Args:
       files: Where to look.
@@ -112,7 +114,7 @@ def read_pairs(files: Files, folder: str) -> Splits:
         names = (f"{split}_raw_texts.txt", f"{split}_texts.txt")
         texts = files.find(*_both(folder, *names))
         labels = files.find(*_both(folder, f"{split}_labels.txt"))
-        splits[split] = read_line_aligned(texts, labels)
+        splits[split] = open_line_aligned(texts, labels, options=Options(keep_empty=True))
     return splits
 
 
@@ -136,8 +138,6 @@ def read_qrels(path: Path) -> dict[str, tuple[str, ...]]:
     Raises:
       InputError: A line is no such line, or the file is damaged.
     """
-    from axml_jax.data.corpus import read_lines
-
     names: dict[str, str] = {}
     labels: dict[str, tuple[str, ...]] = {}
     with contextlib.closing(read_lines(path)) as lines:

@@ -21,10 +21,11 @@ from axml_jax.errors import InputError
 
 _APPENDICES = "http://www.ai.mit.edu/projects/jmlr/papers/volume5/lewis04a"
 _TOPICS = "rcv1-v2.topics.qrels"
-_TOKENS = {
+_FILES = {
     "train": ("lyrl2004_tokens_train.dat",),
     "test": tuple(f"lyrl2004_tokens_test_pt{part}.dat" for part in range(4)),
 }
+_TOKENS = [name for part in _FILES.values() for name in part]
 
 
 def read_tokens(path: Path) -> Iterator[tuple[int, str, str]]:
@@ -95,7 +96,7 @@ def _documents(
 def read(files: Files) -> Splits:
     """Both splits; the topics of all documents are kept in memory."""
     topics_path = files.find(_TOPICS)
-    paths = {split: [files.find(name) for name in names] for split, names in _TOKENS.items()}
+    paths = {split: [files.find(name) for name in names] for split, names in _FILES.items()}
     for path in (path for part in paths.values() for path in part):
         open_bytes(path).close()  # a wrong one is told before the first gigabyte is read
     topics = read_qrels(topics_path)
@@ -107,17 +108,12 @@ RCV1 = Published(
     row=PAPER["RCV1"],
     source=(
         f"the files of RCV1-v2's online appendices 12 and 8, {_APPENDICES}/"
-        f"lyrl2004_rcv1v2_README.htm: {', '.join(name for part in _TOKENS.values() for name in part)}"
-        f" and {_TOPICS}, each as it is or as .gz."
+        f"lyrl2004_rcv1v2_README.htm: {', '.join(_TOKENS)} and {_TOPICS}, each as it is or as .gz."
     ),
     homepage=f"{_APPENDICES}/lyrl2004_rcv1v2_README.htm",
     read=read,
     urls={
         _TOPICS: f"{_APPENDICES}/a08-topic-qrels/{_TOPICS}.gz",
-        **{
-            name: f"{_APPENDICES}/a12-token-files/{name}.gz"
-            for part in _TOKENS.values()
-            for name in part
-        },
+        **{name: f"{_APPENDICES}/a12-token-files/{name}.gz" for name in _TOKENS},
     },
 )

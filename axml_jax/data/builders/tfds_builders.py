@@ -26,7 +26,6 @@ from axml_jax.data.builders.published import Files, Published, checked
 from axml_jax.data.corpus import Document
 from axml_jax.errors import InputError
 
-PREFIX = "axml_"
 VERSION = "1.0.0"
 
 
@@ -71,11 +70,14 @@ class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self, documents: Iterable[Document]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         for number, document in enumerate(documents):
-            yield number, {
-                "id": document.id or str(number),
-                "text": document.text,
-                "labels": list(document.labels),
-            }
+            yield (
+                number,
+                {
+                    "id": document.id or str(number),
+                    "text": document.text,
+                    "labels": list(document.labels),
+                },
+            )
 
 
 def locate(dataset: Published, dl_manager: tfds.download.DownloadManager) -> Files:
@@ -118,13 +120,13 @@ def fetch(dataset: Published, data_dir: str | Path | None) -> Files:
             download_dir=root / "downloads",
             manual_dir=empty,
             manual_dir_instructions=dataset.source,
-            dataset_name=PREFIX + dataset.name,
+            dataset_name=catalogue.PREFIX + dataset.name,
         )
         return locate(dataset, manager)
 
 
 def _builder(dataset: Published) -> type[PublishedBuilder]:
-    name = PREFIX + dataset.name
+    name = catalogue.PREFIX + dataset.name
     body = {
         "__module__": __name__,
         "__doc__": f"The data set {dataset.name}: {dataset.source}",

@@ -76,9 +76,10 @@ WIKILSHTC = Published(
     name="wikilshtc",
     row=PAPER["WikiLSHTC"],
     source=(
-        "the third LSHTC challenge's Wikipedia data of medium size, http://lshtc.iit.demokritos.gr: "
-        "train_texts.txt, train_labels.txt, test_texts.txt and test_labels.txt, line by line, or "
-        "its vectors as train.txt and test.txt, with the categories of both."
+        "the third LSHTC challenge's Wikipedia data of medium size, "
+        "http://lshtc.iit.demokritos.gr: train_texts.txt, train_labels.txt, test_texts.txt and "
+        "test_labels.txt, line by line, or its vectors as train.txt and test.txt, with the "
+        "categories of both."
     ),
     homepage="http://lshtc.iit.demokritos.gr",
     read=read,

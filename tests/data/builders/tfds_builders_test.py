@@ -1,0 +1,204 @@
+"""The builders and any other TFDS data set, made and read without TensorFlow."""
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import tensorflow_datasets as tfds
+
+from axml_jax.data.builders import catalogue, pydocs, tfds_builders
+from axml_jax.data.builders.named import open_dataset
+from axml_jax.data.builders.tfds_documents import Features, open_tfds
+from axml_jax.errors import InputError
+
+
+def _small() -> ModuleType:
+    path = Path(__file__).with_name("published_files.py")
+    spec = importlib.util.spec_from_file_location("published_files", path)
+    assert spec
+    assert spec.loader
+    module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
+    spec.loader.exec_module(module)
+    return module
+
+
+small = _small()
+
+
+def make(name: str, folder: Path, manual: Path, **kwargs: Any) -> tfds.core.DatasetBuilder:
+    builder = tfds.builder(name, data_dir=folder / "made", **kwargs)
+    config = tfds.download.DownloadConfig(manual_dir=manual)
+    builder.download_and_prepare(download_config=config)
+    return builder
+
+
+@pytest.fixture(scope="module")
+def rcv1(tmp_path_factory: pytest.TempPathFactory) -> tfds.core.DatasetBuilder:
+    folder = tmp_path_factory.mktemp("rcv1")
+    manual = small.write(folder / "manual", small.RCV1)
+    return make("axml_rcv1", folder, manual, other_counts=True)
+
+
+def test_a_data_set_is_made_and_read_in_the_publishers_order(
+    rcv1: tfds.core.DatasetBuilder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = [
+        {"id": name.encode(), "text": text.encode(), "labels": [x.encode() for x in labels]}
+        for text, labels, name in small.RCV1_DOCUMENTS["test"]
+    ]
+    for source in (
+        rcv1.as_data_source("test"),
+        tfds.builder_from_directory(rcv1.data_dir).as_data_source("test"),
+        tfds.data_source(
+            "axml_rcv1", split="test", data_dir=Path(rcv1.data_dir).parents[1], download=False
+        ),
+    ):
+        assert [{**source[i], "labels": list(source[i]["labels"])} for i in range(5)] == expected
+        assert len(source) == 5
+    assert list(Path(rcv1.data_dir).glob("*.array_record*"))
+    assert "tensorflow" not in sys.modules
+
+
+def test_every_data_set_of_the_catalogue_has_a_builder(tmp_path: Path) -> None:
+    names = {f"axml_{name}" for name in catalogue.DATASETS}
+    assert names == {"axml_pydocs", "axml_eurlex57k", "axml_rcv1", "axml_eurlex4k",
+                     "axml_wiki10_31k", "axml_wikilshtc", "axml_amazoncat_13k"}  # fmt: skip
+    for name in names:
+        builder = tfds.builder(name, data_dir=tmp_path)
+        assert set(builder.info.features) == {"id", "text", "labels"}
+        assert builder.info.name == name
+
+
+def test_other_counts_leave_nothing_behind(tmp_path: Path) -> None:
+    manual = small.write(tmp_path / "manual", small.PAIRS)
+    with pytest.raises(InputError, match="is not the paper's Wiki10-31K: N_train is 2, 14,146"):
+        make("axml_wiki10_31k", tmp_path, manual)
+    assert not tfds.builder("axml_wiki10_31k", data_dir=tmp_path / "made").is_prepared()
+
+
+def test_what_cannot_be_fetched_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"missing or empty; put there the archive Wiki10-31K"
+    ) as e:
+        make("axml_wiki10_31k", tmp_path, tmp_path / "nowhere")
+    assert e.value.file == str(tmp_path / "nowhere")
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "other.txt").write_text("")
+    with pytest.raises(InputError, match="this file is missing"):
+        make("axml_wiki10_31k", tmp_path, tmp_path / "some")
+
+
+def with_local_urls(dataset: Any, urls: dict[str, Path]) -> Any:
+    return dataset._replace(urls={name: str(path) for name, path in urls.items()})
+
+
+def test_files_with_an_address_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = small.write(tmp_path / "there", small.RCV1)
+    urls = {path.name.removesuffix(".gz"): path for path in there.iterdir()}
+    dataset = with_local_urls(catalogue.DATASETS["rcv1"], urls)
+    assert set(urls) == set(catalogue.DATASETS["rcv1"].urls)
+    monkeypatch.setattr(tfds_builders.BUILDERS["rcv1"], "DATASET", dataset)
+    builder = make("axml_rcv1", tmp_path, tmp_path / "nowhere", other_counts=True)
+    assert builder.as_data_source("train")[1]["text"] == b"percent year"
+
+    files = tfds_builders.fetch(dataset, tmp_path / "prepared")
+    splits = dataset.read(files)
+    assert [tuple(document) for document in splits["test"]] == small.RCV1_DOCUMENTS["test"]
+
+
+def test_an_archive_is_fetched_and_unpacked(tmp_path: Path) -> None:
+    archive = small.zip_of(tmp_path / "datasets.zip", small.EURLEX57K)
+    dataset = with_local_urls(catalogue.DATASETS["eurlex57k"], {"datasets.zip": archive})
+    splits = dataset.read(tfds_builders.fetch(dataset, tmp_path / "made"))
+    assert [document.id for document in splits["train"]] == ["32000D0001", "32000D0002"]
+
+
+def test_pydocs_needs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents, _ = pydocs.build(files=pydocs.installed_files(("absl",)))
+    monkeypatch.setattr(pydocs, "load", lambda: documents)
+    builder = make("axml_pydocs", tmp_path, tmp_path / "nowhere")
+    source = builder.as_data_source("valid")
+    assert [example["id"].decode() for example in source] == [d.id for d in documents["valid"]]
+
+
+def test_a_made_data_set_is_prepared_by_name(rcv1: tfds.core.DatasetBuilder) -> None:
+    made = Path(rcv1.data_dir)
+    for name, data_dir in (("tfds:axml_rcv1", made.parents[1]), (f"tfds:{made}", None)):
+        splits = open_dataset(name, data_dir=data_dir).documents
+        found = {split: [tuple(d) for d in documents] for split, documents in splits.items()}
+        assert found == small.RCV1_DOCUMENTS
+
+
+class SomebodysNews(tfds.core.GeneratorBasedBuilder):
+    """A data set as others have them: class labels, several texts, an image-like feature."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS = (
+        tfds.core.BuilderConfig(name="plain"),
+        tfds.core.BuilderConfig(name="rich"),
+    )
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        labels = tfds.features.Sequence(tfds.features.ClassLabel(names=["sport", "world news"]))
+        features: dict[str, Any] = {"text": tfds.features.Text(), "labels": labels}
+        if self.builder_config.name == "rich":
+            more = tfds.features.Sequence(tfds.features.Text())
+            features = {"headline": tfds.features.Text(), "story": tfds.features.Text(),
+                        "sections": labels, "writers": more,
+                        "size": tfds.features.Scalar("int64")}  # fmt: skip
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict(features),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        return {"train": self._generate_examples(2), "validation": self._generate_examples(1)}
+
+    def _generate_examples(self, count: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        for i in range(count):
+            labels = [["world news", "sport"], []][i]
+            if self.builder_config.name == "rich":
+                yield i, {"headline": f"H{i}", "story": "lang\u00e9", "sections": labels,
+                          "writers": ["me", "you"], "size": 3}  # fmt: skip
+            else:
+                yield i, {"text": f"story {i}", "labels": labels}
+
+
+def test_any_data_set_by_name(tmp_path: Path) -> None:
+    splits = open_tfds("somebodys_news/plain", data_dir=tmp_path)
+    assert {split: list(documents) for split, documents in splits.items()} == {
+        "train": [("story 0", ("world news", "sport"), ""), ("story 1", (), "")],
+        "valid": [("story 0", ("world news", "sport"), "")],
+    }
+    assert len(splits["train"]) == 2
+
+
+def test_features_that_cannot_be_guessed_are_asked_for(tmp_path: Path) -> None:
+    name = "somebodys_news/rich"
+    with pytest.raises(InputError, match=r"the text of.*--text_column.*It has headline: Text"):
+        open_tfds(name, data_dir=tmp_path)
+    text = Features(text=("headline", "story"))
+    with pytest.raises(InputError, match=r"holds the labels.*--labels_column.*writers: Sequence"):
+        open_tfds(name, data_dir=tmp_path, features=text)
+    documents = open_tfds(name, data_dir=tmp_path, features=text._replace(labels="sections"))
+    assert list(documents["valid"]) == [("H0\nlang\u00e9", ("world news", "sport"), "")]
+    chosen = Features(("story",), "writers", "headline")
+    documents = open_tfds(name, data_dir=tmp_path, features=chosen)
+    assert list(documents["valid"]) == [("lang\u00e9", ("me", "you"), "H0")]
+    for wrong in (
+        Features(("size",), "sections"),
+        Features(("story",), "size"),
+        Features(("story",), "sections", "nothing"),
+    ):
+        with pytest.raises(InputError, match=r"'(size|nothing)' is no .* size: Scalar"):
+            open_tfds(name, data_dir=tmp_path, features=wrong)
+
+
+def test_a_data_set_that_nobody_has(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="TFDS has no data set 'nobodys_news'"):
+        open_tfds("nobodys_news", data_dir=tmp_path)
