@@ -15,6 +15,8 @@ which needs no TensorFlow, neither to write nor to read.  What cannot be fetched
 from __future__ import annotations
 
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -98,13 +100,37 @@ def locate(dataset: Published, dl_manager: tfds.download.DownloadManager) -> Fil
             f"this folder is missing or empty; put there {dataset.source}",
             file=dl_manager._manual_dir,
         )
-    fetched = dl_manager.download_and_extract(dict(dataset.urls))
-    folders = [Path(path) for name, path in fetched.items() if name.endswith(".zip")]
+    fetched = {name: Path(path) for name, path in dl_manager.download(dict(dataset.urls)).items()}
+    folders = [unpack(path) for name, path in fetched.items() if name.endswith(".zip")]
     return Files(
         folders[0] if folders else ".",
         f"{dataset.source}  It was to come from {', '.join(dataset.urls.values())}",
-        {name: Path(path) for name, path in fetched.items()},
+        fetched,
     )
+
+
+def unpack(archive: Path) -> Path:
+    """Unpacks a zip archive beside itself, once, and returns the folder.
+
+    TFDS's own extraction needs TensorFlow.
+
+    Raises:
+      InputError: The archive is damaged.
+    """
+    folder = archive.with_name(f"{archive.name}.unpacked")
+    if not folder.is_dir():
+        with tempfile.TemporaryDirectory(dir=archive.parent) as partial:
+            try:
+                with zipfile.ZipFile(archive) as opened:
+                    opened.extractall(partial)
+            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+                raise InputError(
+                    f"the archive is damaged or cut short ({error}); remove it to fetch it anew",
+                    file=archive,
+                ) from error
+            Path(partial).rename(folder)
+            Path(partial).mkdir()  # for the temporary folder's own end
+    return folder
 
 
 def fetch(dataset: Published, data_dir: str | Path | None) -> Files:

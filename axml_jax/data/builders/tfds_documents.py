@@ -88,11 +88,12 @@ def _data_source(builder: Any, split: str, chosen: Features) -> Sequence[dict[st
     import tensorflow_datasets as tfds
 
     wanted = {*chosen.text, chosen.labels, chosen.id}
-    # Images, say, are left as they are; what holds further features cannot be skipped as a whole.
+    # Images, say, are left as they are; what holds other features cannot be skipped as a whole.
+    compound = (tfds.features.FeaturesDict, tfds.features.Sequence, tfds.features.Dataset)
     skipped = {
         name: tfds.decode.SkipDecoding()
         for name, feature in builder.info.features.items()
-        if name not in wanted and not isinstance(feature, tfds.features.FeaturesDict)
+        if name not in wanted and not isinstance(feature, compound)
     }
     try:
         return builder.as_data_source(split, decoders=skipped or None)

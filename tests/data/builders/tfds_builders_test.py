@@ -1,12 +1,16 @@
 """The builders and any other TFDS data set, made and read without TensorFlow."""
 
+import functools
+import http.server
 import importlib.util
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
@@ -92,15 +96,35 @@ def test_what_cannot_be_fetched_is_asked_for(tmp_path: Path) -> None:
         make("axml_wiki10_31k", tmp_path, tmp_path / "some")
 
 
-def with_local_urls(dataset: Any, urls: dict[str, Path]) -> Any:
-    return dataset._replace(urls={name: str(path) for name, path in urls.items()})
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        del format, args
 
 
-def test_files_with_an_address_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    there = small.write(tmp_path / "there", small.RCV1)
-    urls = {path.name.removesuffix(".gz"): path for path in there.iterdir()}
-    dataset = with_local_urls(catalogue.DATASETS["rcv1"], urls)
-    assert set(urls) == set(catalogue.DATASETS["rcv1"].urls)
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder, and the address under which its files can be fetched."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = functools.partial(_Quiet, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=functools.partial(server.serve_forever, 0.01))
+        thread.start()
+        yield folder, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_files_with_an_address_are_fetched(
+    served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, address = served
+    content = {name.removesuffix(".gz"): text for name, text in small.RCV1.items()}
+    small.write(folder, {f"{name}.gz": text for name, text in content.items()})
+    published = catalogue.DATASETS["rcv1"]
+    names = {name: url.rpartition("/")[2] for name, url in published.urls.items()}
+    assert sorted(names.values()) == sorted(path.name for path in folder.iterdir())
+    dataset = published._replace(urls={n: f"{address}/{file}" for n, file in names.items()})
     monkeypatch.setattr(tfds_builders.BUILDERS["rcv1"], "DATASET", dataset)
     builder = make("axml_rcv1", tmp_path, tmp_path / "nowhere", other_counts=True)
     assert builder.as_data_source("train")[1]["text"] == b"percent year"
@@ -110,11 +134,24 @@ def test_files_with_an_address_are_fetched(tmp_path: Path, monkeypatch: pytest.M
     assert [tuple(document) for document in splits["test"]] == small.RCV1_DOCUMENTS["test"]
 
 
-def test_an_archive_is_fetched_and_unpacked(tmp_path: Path) -> None:
-    archive = small.zip_of(tmp_path / "datasets.zip", small.EURLEX57K)
-    dataset = with_local_urls(catalogue.DATASETS["eurlex57k"], {"datasets.zip": archive})
+def test_an_archive_is_fetched_and_unpacked(served: tuple[Path, str], tmp_path: Path) -> None:
+    folder, address = served
+    small.zip_of(folder / "datasets.zip", small.EURLEX57K)
+    urls = {"datasets.zip": f"{address}/datasets.zip"}
+    dataset = catalogue.DATASETS["eurlex57k"]._replace(urls=urls)
     splits = dataset.read(tfds_builders.fetch(dataset, tmp_path / "made"))
     assert [document.id for document in splits["train"]] == ["32000D0001", "32000D0002"]
+    again = dataset.read(tfds_builders.fetch(dataset, tmp_path / "made"))
+    assert [document.id for document in again["test"]] == ["32000D0004"]
+
+
+def test_a_damaged_archive_is_told(tmp_path: Path) -> None:
+    archive = small.zip_of(tmp_path / "datasets.zip", small.EURLEX57K)
+    archive.write_bytes(archive.read_bytes()[:-30])
+    with pytest.raises(InputError, match="archive is damaged or cut short") as caught:
+        tfds_builders.unpack(archive)
+    assert caught.value.file == str(archive)
+    assert [path.name for path in tmp_path.iterdir()] == ["datasets.zip"]
 
 
 def test_pydocs_needs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +186,7 @@ class SomebodysNews(tfds.core.GeneratorBasedBuilder):
             more = tfds.features.Sequence(tfds.features.Text())
             features = {"headline": tfds.features.Text(), "story": tfds.features.Text(),
                         "sections": labels, "writers": more,
-                        "size": tfds.features.Scalar("int64")}  # fmt: skip
+                        "size": tfds.features.Scalar(np.int64)}  # fmt: skip
         return tfds.core.DatasetInfo(
             builder=self,
             features=tfds.features.FeaturesDict(features),
