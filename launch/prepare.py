@@ -7,8 +7,8 @@ of its publisher, or any of TFDS:
     python launch/prepare.py --dataset rcv1 --manual_dir folder --out runs/rcv1_store
     python launch/prepare.py --dataset tfds:NAME --out runs/my_store
 
-From your own files: a folder as it was published, single files (JSON lines, CSV, TSV), or one text
-a line, and the labels of that text on the same line of a second file, separated by spaces (or by
+From your own files: a folder as it was published, files (JSON lines, CSV, TSV), or one text a line,
+and the labels of that text on the same line of a second file, separated by spaces (or by
 --separator); UTF-8, plain or compressed as .gz or .xz.  What a file is taken for is said first:
 
     python launch/prepare.py --data folder --out runs/my_store

@@ -112,6 +112,11 @@ def test_a_damaged_description(damaged: Path, place: str, value: object) -> None
     assert caught.value.file == str(damaged / "store.json")
 
 
+def test_a_store_from_before_repeated_labels_were_counted(damaged: Path) -> None:
+    set_in_description(damaged, "splits/test/documents_with_repeated_labels", ...)
+    assert open_store(damaged).label_names
+
+
 @pytest.mark.parametrize(
     ("place", "value"),
     [
@@ -119,6 +124,7 @@ def test_a_damaged_description(damaged: Path, place: str, value: object) -> None
         ("num_train_labels", 99),
         ("splits/test/documents", 0),
         ("splits/test/documents", 10**6),
+        ("splits/test/documents_with_repeated_labels", -1),
         ("splits/test/ids", 0),
         ("splits/test/ids", True),  # its file is not listed
         ("files/extra.txt", 3),

@@ -121,6 +121,7 @@ def test_counts_in_the_description(tmp_path: Path) -> None:
         "labels_unseen_in_train": 0,
         "entries_unseen_in_train": 0,
         "documents_without_labels": 1,
+        "documents_with_repeated_labels": 1,
         "ids": True,
     }
     test = about["splits"]["test"]

@@ -1,5 +1,7 @@
 """The script that prepares data, as a user runs it."""
 
+import gzip
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +62,63 @@ def test_own_files(
     assert open_store(out).vectors is None
 
 
+def test_a_folder_as_published(
+    root: Path, user_environment: dict[str, str], tmp_path: Path
+) -> None:
+    data = tmp_path / "LF-Tiny"
+    data.mkdir()
+    files = {
+        "trn.json.gz": [
+            {"uid": "A", "title": "a cat", "content": "sat", "target_ind": [1, 0, 1]},
+            {"uid": "B", "title": "a dog", "content": "ran", "target_ind": [2]},
+        ],
+        "tst.json.gz": [{"uid": "C", "title": "a cat", "content": "", "target_ind": [2]}],
+        "lbl.json.gz": [{"title": "big cats"}, {"title": "mats"}, {"title": "dogs"}],
+    }
+    for name, rows in files.items():
+        content = "".join(json.dumps(row) + "\n" for row in rows)
+        (data / name).write_bytes(gzip.compress(content.encode()))
+    flags = [f"--data={data}", f"--out={tmp_path / 'store'}", "--vectors=none"]
+    done = prepare(root, user_environment, *flags)
+    assert done.returncode == 0, done.stderr
+    assert "lbl.json.gz names 3 labels" in done.stdout
+    assert "train: trn.json.gz is taken for JSON lines with 'title'" in done.stdout
+    assert "test: tst.json.gz is taken for" in done.stdout
+    assert "documents with a label twice" in done.stdout
+    store = open_store(tmp_path / "store")
+    assert store.label_names == ["big cats", "dogs", "mats"]
+    assert store.splits["train"].ids == ["A", "B"]
+    assert store.splits["train"].lengths.tolist() == [3, 3]
+    assert store.splits["train"].labels(0).tolist() == [0, 2]
+    assert store.description["source"].endswith("Repository): trn.json.gz, tst.json.gz")
+
+    flags = [*flags, "--overwrite", "--text_column=title"]
+    assert prepare(root, user_environment, *flags).returncode == 0
+    assert open_store(tmp_path / "store").splits["train"].lengths.tolist() == [2, 2]
+    again = prepare(root, user_environment, *flags, f"--label_file={data / 'tst.json.gz'}")
+    assert again.returncode == 1
+    assert "trn.json.gz:1: label 1 is none of tst.json.gz" in again.stderr
+    assert open_store(tmp_path / "store").splits["train"].lengths.tolist() == [2, 2]
+
+
+def test_a_file_with_named_columns(
+    root: Path, user_environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text('key,body,tags\nd1,"the cat\nsat",big cat;mat\n')
+    flags = [f"--train={tmp_path / 'a.csv'}", f"--out={tmp_path / 'store'}", "--vectors=none"]
+    done = prepare(root, user_environment, *flags)
+    assert done.returncode == 1
+    assert "no column 'text', but 'key', 'body' and 'tags'" in done.stderr
+    flags += ["--text_column=body", "--labels_column=tags", "--id_column=key", "--separator=;"]
+    done = prepare(root, user_environment, *flags)
+    assert done.returncode == 0, done.stderr
+    store = open_store(tmp_path / "store")
+    assert store.label_names == ["big cat", "mat"]
+    assert store.splits["train"].ids == ["d1"]
+    overruled = prepare(root, user_environment, *flags[:3], "--format=tsv", "--overwrite")
+    assert "a.csv:1: expected labels<TAB>text, found 1 column" in overruled.stderr
+
+
 def test_bad_input_is_one_line(
     root: Path, user_environment: dict[str, str], own_files: list[str], tmp_path: Path
 ) -> None:
@@ -81,7 +140,7 @@ def test_unknown_flags_are_refused_with_the_nearest(
 
 def test_help_explains_the_files(root: Path, user_environment: dict[str, str]) -> None:
     done = prepare(root, user_environment, "--help")
-    for text in ("--train_texts", "one text a line", "--dataset pydocs", "ppmi"):
+    for text in ("--train_texts", "one text a line", "--dataset pydocs", "ppmi", "--label_file"):
         assert text in done.stdout
 
 
@@ -93,6 +152,15 @@ def test_help_explains_the_files(root: Path, user_environment: dict[str, str]) -
         (["--train_texts=a"], "--train_texts and --train_labels go together"),
         (["--dataset=pydocs", "--test_labels=b"], "--test_texts and --test_labels go together"),
         (["--train_texts=a", "--train_labels=b"], "a: cannot be read: there is no such file"),
+        (["--train=a"], "a: cannot be read: there is no such file"),
+        (["--train=a", "--dataset=pydocs"], "Name either"),
+        (["--test=a"], "Name either"),
+        (["--data=a"], "a: cannot be read: there is no such folder"),
+        (["--data=a", "--train=b"], "Name either the folder --data or single files"),
+        (["--train=a", "--train_texts=b"], "--train and --train_texts are the same thing"),
+        (["--train_ids=a"], "--train_texts and --train_labels go together"),
+        (["--train=a", "--separator="], "--separator is empty"),
+        (["--train=a", "--label_file=b"], "b: cannot be read: there is no such file"),
     ],
 )
 def test_flags_that_do_not_go_together(

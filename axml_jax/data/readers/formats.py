@@ -54,6 +54,11 @@ FORMATS = {
         "Repository)",
         ("label_file",),
     ),
+    "lines_sparse": Format(
+        "a text a line, its labels in a sparse matrix as text (Extreme Classification Repository's "
+        "trn_X_Y.txt)",
+        ("label_file",),
+    ),
     "lines_npz": Format(
         "a text a line, its labels in a sparse matrix .npz (PECOS)", ("label_file",)
     ),

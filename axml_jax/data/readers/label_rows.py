@@ -7,9 +7,7 @@ texts.
 from __future__ import annotations
 
 import re
-import zipfile
-import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +17,16 @@ from axml_jax.data.corpus import read_lines
 from axml_jax.data.readers.documents import Options
 from axml_jax.errors import InputError
 
-_HEADER = re.compile(r"\s*\d+\s+\d+\s+\d+\s*")
-_LABELS = re.compile(r"(?:\d+(?:,\d+)*)?")
-_FEATURE = re.compile(r"\S+:\S+")
+_BOW_HEADER = re.compile(r"\s*\d{1,18}\s+\d{1,18}\s+\d{1,18}\s*")
+_SPARSE_HEADER = re.compile(r"\s*\d{1,18}\s+\d{1,18}\s*")
+_LABELS = re.compile(r"(?:\d{1,18}(?:,\d{1,18})*)?")
+_FEATURE = re.compile(r"(?:\d{1,18}|qid):[-+.\deE]+(?=\s|$)")
+_ENTRY = re.compile(r"(\d{1,18}):(\S+)")
+
+Rows = Generator[tuple[str, ...], None, None]
 
 
-def read_bow_labels(path: Path, options: Options) -> Generator[tuple[str, ...], None, None]:
+def read_bow_labels(path: Path, options: Options) -> Rows:
     """Labels of a file in svmlight's format or the Extreme Classification Repository's.
 
     A row is `3,17,99 0:0.1 5:0.2`: labels between commas, then features; a row without labels
@@ -34,23 +36,61 @@ def read_bow_labels(path: Path, options: Options) -> Generator[tuple[str, ...], 
       InputError: The file is damaged, a row is no such row, the header promises another number of
         rows, or a label is none of the header's or none of the label file's.
     """
+    expected = "labels and features, such as 3,17,99 0:0.1 5:0.2, or a header of three numbers"
+    return _read(path, options, _BOW_HEADER, _bow_row, expected)
+
+
+def read_sparse_labels(path: Path, options: Options) -> Rows:
+    """Labels of a sparse matrix as text, the Extreme Classification Repository's `trn_X_Y.txt`.
+
+    The first line is a header: documents, labels.  A row is `3:1.0 17:1.0`: labels and values; one
+    of value 0 is no label.
+
+    Raises:
+      InputError: As `read_bow_labels`.
+    """
+    expected = "labels with values, such as 3:1.0 17:1.0, or a header of two numbers"
+    return _read(path, options, _SPARSE_HEADER, _sparse_row, expected)
+
+
+def is_bow(lines: list[str]) -> bool:
+    """Whether a file that begins with these lines holds labels and then features."""
+    rows = lines[1:] if lines and _BOW_HEADER.fullmatch(lines[0]) else lines
+    found = [_bow_row(row) for row in rows]
+    # Features alone could be names of labels, such as 12:30.
+    return None not in found and any(
+        labels and ":" in row for labels, row in zip(found, rows, strict=True)
+    )
+
+
+def is_sparse(lines: list[str]) -> bool:
+    """Whether a file that begins with these lines holds a sparse matrix, its header included."""
+    header, rows = lines[:1], lines[1:]
+    if not (header and any(rows) and _SPARSE_HEADER.fullmatch(header[0])):
+        return False
+    return all(_sparse_row(row) is not None for row in rows)
+
+
+def _read(
+    path: Path,
+    options: Options,
+    header: re.Pattern[str],
+    parse: Callable[[str], tuple[int, ...] | None],
+    expected: str,
+) -> Rows:
     documents = num_labels = None
     number = rows = 0
     for number, line in enumerate(read_lines(path, options.max_line), start=1):
-        if number == 1 and _HEADER.fullmatch(line):
-            documents, _, num_labels = map(int, line.split())
+        if number == 1 and header.fullmatch(line):
+            documents, *_, num_labels = map(int, line.split())
             continue
-        cell, _, features = line.partition(" ")
-        if ":" in cell:
-            cell, features = "", line
-        if not _LABELS.fullmatch(cell) or (features and not _FEATURE.match(features.lstrip())):
+        numbers = parse(line)
+        if numbers is None:
             raise InputError(
-                "expected labels and features, such as 3,17,99 0:0.1 5:0.2 (or a header of three "
-                f"numbers in the first line), found {line[:60]!r}",
+                f"expected {expected} in the first line, found {line[:60]!r}",
                 file=path,
                 line=number,
             )
-        numbers = tuple(map(int, cell.split(","))) if cell else ()
         if num_labels is not None and numbers and max(numbers) >= num_labels:
             raise InputError(
                 f"label {max(numbers)} is not in 0..{num_labels - 1}, as the header has it",
@@ -65,17 +105,34 @@ def read_bow_labels(path: Path, options: Options) -> Generator[tuple[str, ...], 
         )
 
 
-def is_bow(lines: list[str]) -> bool:
-    """Whether a file that begins with these lines, two at least, holds features after labels."""
-    rows = lines[1:] if lines and _HEADER.fullmatch(lines[0]) else lines
-    return (
-        bool(rows)
-        and any(_FEATURE.search(row) for row in rows)
-        and all(_LABELS.fullmatch(row.partition(" ")[0]) or _FEATURE.match(row) for row in rows)
-    )
+def _bow_row(line: str) -> tuple[int, ...] | None:
+    """The labels of a row; None for what is no such row."""
+    cell, _, features = line.partition(" ")
+    if ":" in cell:
+        cell, features = "", line
+    features = features.strip()
+    if not _LABELS.fullmatch(cell) or (features and not _FEATURE.match(features)):
+        return None
+    return tuple(map(int, cell.split(","))) if cell else ()
 
 
-def read_npz_labels(path: Path, options: Options) -> Generator[tuple[str, ...], None, None]:
+def _sparse_row(line: str) -> tuple[int, ...] | None:
+    """The labels of a row; None for what is no such row."""
+    found = []
+    for entry in line.split():
+        match = _ENTRY.fullmatch(entry)
+        if match is None:
+            return None
+        try:
+            value = float(match[2])
+        except ValueError:
+            return None
+        if value:
+            found.append(int(match[1]))
+    return tuple(found)
+
+
+def read_npz_labels(path: Path, options: Options) -> Rows:
     """Labels of a sparse matrix [documents, labels] that scipy.sparse.save_npz wrote (PECOS).
 
     An entry that is not zero is a label.  The matrix is held in memory; nothing in it is unpickled.
@@ -92,21 +149,12 @@ def read_npz_labels(path: Path, options: Options) -> Generator[tuple[str, ...], 
 def load_matrix(path: Path) -> scipy.sparse.csr_array:
     """The label matrix, without its zeros; raises InputError where there is none."""
     try:
-        matrix = scipy.sparse.load_npz(path)  # by default without pickle
+        with path.open("rb") as file:
+            matrix = scipy.sparse.load_npz(file)  # which never unpickles
         if hasattr(matrix, "check_format"):
             matrix.check_format(full_check=True)  # a bad index would be read past the end
         matrix = scipy.sparse.csr_array(matrix)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        EOFError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except Exception as error:  # what parsers of archives and arrays stumble over has no one type
         raise InputError(
             f"no sparse matrix of scipy.sparse.save_npz ({error}); fetch or write the file anew",
             file=path,

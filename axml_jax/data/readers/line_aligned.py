@@ -9,7 +9,11 @@ from typing import Any, NamedTuple, cast
 
 from axml_jax.data.corpus import Document, open_bytes, read_lines
 from axml_jax.data.readers.documents import Documents, Options, make_document, split_labels
-from axml_jax.data.readers.label_rows import read_bow_labels, read_npz_labels
+from axml_jax.data.readers.label_rows import (
+    read_bow_labels,
+    read_npz_labels,
+    read_sparse_labels,
+)
 from axml_jax.errors import InputError
 
 
@@ -37,8 +41,8 @@ def open_line_aligned(
       labels: The labels of one document a line, or None for texts without labels.
       ids: One document id a line, or None.
       options: How to read; by default labels are separated by white space.
-      kind: What the labels are: `lines` of names, `lines_bow` (label numbers before features) or
-        `lines_npz` (a sparse matrix).
+      kind: What the labels are: `lines` of names, `lines_bow` (label numbers before features),
+        `lines_sparse` (a sparse matrix as text) or `lines_npz` (one of SciPy).
 
     Raises:
       InputError: A file is missing; while reading, one is damaged or holds an empty text, or they
@@ -63,10 +67,7 @@ def _lines(path: str | Path, options: Options) -> _Part:
 
 
 def _label_rows(path: Path, options: Options, kind: str) -> _Part:
-    if kind == "lines":
-        return _Part(path, lambda: _named(path, options))
-    read = {"lines_bow": read_bow_labels, "lines_npz": read_npz_labels}[kind]
-    return _Part(path, lambda: read(path, options))
+    return _Part(path, lambda: _LABEL_READERS[kind](path, options))
 
 
 def _named(path: Path, options: Options) -> Generator[tuple[str, ...], None, None]:
@@ -76,6 +77,14 @@ def _named(path: Path, options: Options) -> Generator[tuple[str, ...], None, Non
             if options.separator is None
             else split_labels(line, options.separator)
         )
+
+
+_LABEL_READERS = {
+    "lines": _named,
+    "lines_bow": read_bow_labels,
+    "lines_sparse": read_sparse_labels,
+    "lines_npz": read_npz_labels,
+}
 
 
 def _read(parts: list[_Part], has_labels: bool, options: Options) -> Iterator[Document]:

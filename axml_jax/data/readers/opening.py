@@ -78,7 +78,7 @@ def open_documents(
     if labels is not None or ids is not None:
         raise InputError(
             f"the format {format!r} has labels and ids within the file; a file of labels or ids "
-            "beside it goes with lines, lines_bow and lines_npz",
+            "beside it goes with the formats whose names begin with 'lines'",
             file=path,
         )
     return opener(Path(path), options)

@@ -8,11 +8,11 @@ import itertools
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from axml_jax.data.corpus import read_lines
+from axml_jax.data.corpus import open_bytes, read_lines
 from axml_jax.data.readers import json_folder
 from axml_jax.data.readers.documents import Options
 from axml_jax.data.readers.formats import FORMATS, list_formats
-from axml_jax.data.readers.label_rows import is_bow
+from axml_jax.data.readers.label_rows import is_bow, is_sparse
 from axml_jax.data.readers.record import Record
 from axml_jax.data.readers.tsv import COLUMNS
 from axml_jax.errors import InputError
@@ -49,6 +49,7 @@ def sniff(
     """
     path, options = Path(path), options or Options()
     if labels is not None:
+        open_bytes(path).close()
         found, why = _sniff_labels(Path(labels), options)
         names = f"{path.name} and {Path(labels).name} are"
     else:
@@ -76,6 +77,8 @@ def _sniff_labels(path: Path, options: Options) -> tuple[str, str]:
         return "lines_npz", f"{path.name} ends in .npz"
     with contextlib.closing(read_lines(path, options.max_line)) as lines:
         first = list(itertools.islice(lines, _LINES))
+    if is_sparse(first):
+        return "lines_sparse", f"{path.name} has a header of two numbers and rows of label:value"
     if is_bow(first):
         return "lines_bow", f"{path.name} has rows of label numbers and features (index:value)"
     return "lines", f"{path.name} has no features (index:value) in its first lines"
