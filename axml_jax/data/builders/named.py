@@ -51,14 +51,14 @@ def open_dataset(
         rest = name.removeprefix(TFDS)
         own = rest.split("/")[0].split(":")[0].removeprefix(PREFIX)
         kwargs = {"other_counts": other_counts} if rest.startswith(PREFIX + own) else {}
-        documents = open_tfds(
+        found = open_tfds(
             rest,
             data_dir=data_dir,
             manual_dir=manual_dir,
             features=features,
             builder_kwargs=kwargs if own in DATASETS else None,
         )
-        return Named({**documents}, f"TFDS data set {rest}")
+        return Named({**found}, f"TFDS data set {rest}")
     dataset = _find(name)
     if dataset is PYDOCS:
         from axml_jax.data.builders import pydocs

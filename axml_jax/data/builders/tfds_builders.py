@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download.util import DownloadError
 
 from axml_jax.data.builders import catalogue
 from axml_jax.data.builders.published import Files, Published, checked
@@ -31,7 +32,9 @@ from axml_jax.errors import InputError
 VERSION = "1.0.0"
 
 
-class PublishedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class PublishedBuilder(  # type: ignore[call-arg]  # TFDS is untyped
+    tfds.core.GeneratorBasedBuilder, skip_registration=True
+):
     """A builder of one data set of the catalogue; each has a subclass.
 
     Args:
@@ -100,7 +103,14 @@ def locate(dataset: Published, dl_manager: tfds.download.DownloadManager) -> Fil
             f"this folder is missing or empty; put there {dataset.source}",
             file=dl_manager._manual_dir,
         )
-    fetched = {name: Path(path) for name, path in dl_manager.download(dict(dataset.urls)).items()}
+    try:
+        paths = dl_manager.download(dict(dataset.urls))
+    except (OSError, DownloadError) as error:
+        raise InputError(
+            f"{dataset.name} could not be fetched ({error}); get by other means {dataset.source}  "
+            "Then say in which folder they are (--manual_dir)"
+        ) from error
+    fetched = {name: Path(path) for name, path in paths.items()}
     folders = [unpack(path) for name, path in fetched.items() if name.endswith(".zip")]
     return Files(
         folders[0] if folders else ".",

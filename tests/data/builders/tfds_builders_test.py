@@ -145,6 +145,13 @@ def test_an_archive_is_fetched_and_unpacked(served: tuple[Path, str], tmp_path: 
     assert [document.id for document in again["test"]] == ["32000D0004"]
 
 
+def test_an_address_without_a_file_is_told(served: tuple[Path, str], tmp_path: Path) -> None:
+    urls = {"datasets.zip": f"{served[1]}/datasets.zip"}
+    dataset = catalogue.DATASETS["eurlex57k"]._replace(urls=urls)
+    with pytest.raises(InputError, match=r"could not be fetched \(.*404.*--manual_dir"):
+        tfds_builders.fetch(dataset, tmp_path / "made")
+
+
 def test_a_damaged_archive_is_told(tmp_path: Path) -> None:
     archive = small.zip_of(tmp_path / "datasets.zip", small.EURLEX57K)
     archive.write_bytes(archive.read_bytes()[:-30])
