@@ -4,8 +4,9 @@
     python launch/train.py --config launch/configs/amazoncat_13k.py --store STORE --run RUN
 
 Beside `paper_amazoncat_13k`: documents of like length together, bfloat16, queries that begin at
-their labels' documents, a rate that warms up and falls, larger batches, fewer epochs, averaged weights.  GLOVE is
-the file of 300-dimensional GloVe vectors.  Not run yet: no time and no score can be given.
+their labels' documents, a rate that warms up and falls, larger batches, fewer epochs, averaged
+weights.  GLOVE is the file of 300-dimensional GloVe vectors.  Not run yet: no time and no score can
+be given.
 """
 
 from axml_jax.config import Config

@@ -222,7 +222,7 @@ def test_a_data_set_in_its_publishers_files(
         (manual / name).write_text(content)
     done = prepare(root, user_environment, *flags)
     assert done.returncode == 0, done.stderr
-    assert "N_train is 2, 23,149 in the paper" in done.stderr
+    assert "N_train is 2, 23,149 published" in done.stderr
     assert "Table 1" in done.stdout
     store = open_store(tmp_path / "store")
     assert store.label_names == ["E0", "E1"]

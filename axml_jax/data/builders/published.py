@@ -7,6 +7,7 @@ module of its own beside this one; `axml_jax.data.builders.catalogue` lists them
 from __future__ import annotations
 
 import contextlib
+import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -77,6 +78,8 @@ class Published(NamedTuple):
       read: Begins reading; raises InputError for a missing file.
       urls: Addresses of the files that can be fetched, by the name that `read` asks for.  One that
         ends in `.zip` becomes the folder that is read.
+      counts: Published numbers of a data set that is not the paper's, by field of
+        `axml_jax.data.table_one.Row`.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Published(NamedTuple):
     homepage: str
     read: Callable[[Files], Splits]
     urls: Mapping[str, str]
+    counts: Mapping[str, int] = types.MappingProxyType({})
 
     def files(self, folder: str | Path) -> Files:
         """The files in a folder of the user's.
@@ -181,21 +185,21 @@ def checked(dataset: Published, splits: Mapping[str, Iterable[Document]], tell: 
 
 
 def _conclude(dataset: Published, row: table_one.Row, tell: bool) -> None:
-    rows = [row]
-    found: list[str] = []
+    rows, counts, called = [row], dataset.counts, dataset.name
     if dataset.row is not None:
         rows.append(dataset.row._replace(name=f"{dataset.row.name} in the paper"))
-        found = [
-            str(difference)
-            for difference in table_one.differences(row, dataset.row)
-            if difference.field in table_one.COUNTS
-        ]
+        counts = {field: getattr(dataset.row, field) for field in table_one.COUNTS}
+        called = dataset.row.name
     header, cells = table_one.table_cells(rows)
     show_table("Table 1", header, cells)
+    found = [
+        f"{table_one.column(field)} is {getattr(row, field):,}, {count:,} published"
+        for field, count in counts.items()
+        if getattr(row, field) != count
+    ]
     if not found:
         return
-    told = f"{dataset.name} is not the paper's {rows[1].name.removesuffix(' in the paper')}: "
-    told += "; ".join(found)
+    told = f"{dataset.name} is not the published {called}: {'; '.join(found)}"
     if not tell:
         raise InputError(
             f"{told}.  Are files missing or cut short?  {dataset.source}  To go on with what is "

@@ -1,9 +1,6 @@
 """The paper's data sets in their publishers' formats: whole, damaged, missing, and counted."""
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -14,20 +11,8 @@ from axml_jax.data.builders.named import open_dataset
 from axml_jax.data.builders.published import checked
 from axml_jax.data.store import write_store
 from axml_jax.errors import ConfigError, InputError
+from tests.data.builders import published_files as small
 
-
-def _small() -> ModuleType:
-    spec = importlib.util.spec_from_file_location(
-        "published_files", Path(__file__).with_name("published_files.py")
-    )
-    assert spec
-    assert spec.loader
-    module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
-    spec.loader.exec_module(module)
-    return module
-
-
-small = _small()
 KINDS = {
     "rcv1": ("rcv1", small.RCV1, small.RCV1_DOCUMENTS),
     "eurlex4k": ("eurlex4k", small.PAIRS, small.PAIRS_DOCUMENTS),
@@ -170,8 +155,8 @@ def test_other_counts_than_the_papers_are_an_error(
     write(tmp_path, small.RCV1)
     splits = open_dataset("rcv1", manual_dir=tmp_path).documents
     message = (
-        r"rcv1 is not the paper's RCV1: N_train is 2, 23,149 in the paper; N_test is 5, 781,265 in "
-        r"the paper; L is 8, 103 in the paper\..*--other_counts"
+        r"rcv1 is not the published RCV1: N_train is 2, 23,149 published; N_test is 5, 781,265 "
+        r"published; L is 8, 103 published\..*--other_counts"
     )
     with pytest.raises(InputError, match=message):
         write_store(tmp_path / "store", splits, source="x", vectors="none")
@@ -185,7 +170,7 @@ def test_or_told_when_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[st
     store = write_store(tmp_path / "store", opened.documents, source="x", vectors="none")
     out, err = capsys.readouterr()
     assert "Table 1" in out
-    assert "note: rcv1 is not the paper's RCV1: N_train is 2" in err
+    assert "note: rcv1 is not the published RCV1: N_train is 2" in err
     assert opened.source.startswith("rcv1, http")
     assert store.splits["test"].ids == ["26151", "26152", "26153", "30000", "30001"]
 
@@ -205,8 +190,19 @@ def test_the_papers_counts_pass(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     one_less = same._replace(row=row._replace(test_documents=4))
     splits = checked(one_less, documents, tell=False)
     list(splits["train"])
-    with pytest.raises(InputError, match="N_test is 5, 4 in the paper"):
+    with pytest.raises(InputError, match="N_test is 5, 4 published"):
         list(splits["test"])
+
+
+def test_eurlex57k_is_counted_too(tmp_path: Path) -> None:
+    small.write(tmp_path, small.EURLEX57K)
+    splits = open_dataset("eurlex57k", manual_dir=tmp_path).documents
+    message = (
+        "N_train is 2, 45,000 published; N_test is 1, 6,000 published; L is 2, 4,271 published"
+    )
+    with pytest.raises(InputError, match=f"not the published eurlex57k: {message}"):
+        for documents in splits.values():
+            list(documents)
 
 
 def test_every_one_of_the_papers_has_its_row() -> None:

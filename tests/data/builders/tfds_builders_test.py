@@ -2,12 +2,10 @@
 
 import functools
 import http.server
-import importlib.util
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,19 +16,7 @@ from axml_jax.data.builders import catalogue, pydocs, tfds_builders
 from axml_jax.data.builders.named import open_dataset
 from axml_jax.data.builders.tfds_documents import Features, open_tfds
 from axml_jax.errors import InputError
-
-
-def _small() -> ModuleType:
-    path = Path(__file__).with_name("published_files.py")
-    spec = importlib.util.spec_from_file_location("published_files", path)
-    assert spec
-    assert spec.loader
-    module = sys.modules.setdefault(spec.name, importlib.util.module_from_spec(spec))
-    spec.loader.exec_module(module)
-    return module
-
-
-small = _small()
+from tests.data.builders import published_files as small
 
 
 def make(name: str, folder: Path, manual: Path, **kwargs: Any) -> tfds.core.DatasetBuilder:
@@ -79,7 +65,7 @@ def test_every_data_set_of_the_catalogue_has_a_builder(tmp_path: Path) -> None:
 
 def test_other_counts_leave_nothing_behind(tmp_path: Path) -> None:
     manual = small.write(tmp_path / "manual", small.PAIRS)
-    with pytest.raises(InputError, match="is not the paper's Wiki10-31K: N_train is 2, 14,146"):
+    with pytest.raises(InputError, match="is not the published Wiki10-31K: N_train is 2, 14,146"):
         make("axml_wiki10_31k", tmp_path, manual)
     assert not tfds.builder("axml_wiki10_31k", data_dir=tmp_path / "made").is_prepared()
 
