@@ -105,9 +105,11 @@ def write_format(name: str, documents: list[Document], folder: Path) -> Files:
     texts = write_lines(folder / "texts.txt", [d.text for d in documents])
     if name == "lines_npz":
         columns = [int(label) for d in documents for label in d.labels]
-        rows = np.repeat(np.arange(len(documents)), LABELS)
+        owners = np.repeat(np.arange(len(documents)), LABELS)
         shape = (len(documents), LABEL_COUNT)
-        matrix = scipy.sparse.csr_array((np.ones(len(columns), np.float32), (rows, columns)), shape)
+        matrix = scipy.sparse.csr_array(
+            (np.ones(len(columns), np.float32), (owners, columns)), shape
+        )
         scipy.sparse.save_npz(folder / "Y.npz", matrix)
         return Files(texts, folder / "Y.npz")
     lines = {

@@ -67,7 +67,7 @@ def test_a_folder_as_published(
 ) -> None:
     data = tmp_path / "LF-Tiny"
     data.mkdir()
-    files = {
+    files: dict[str, list[dict[str, object]]] = {
         "trn.json.gz": [
             {"uid": "A", "title": "a cat", "content": "sat", "target_ind": [1, 0, 1]},
             {"uid": "B", "title": "a dog", "content": "ran", "target_ind": [2]},

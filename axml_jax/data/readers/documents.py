@@ -127,7 +127,7 @@ def make_document(
       InputError: The text is empty and that is not asked for, or a label or the id cannot be
         written as UTF-8.
     """
-    if not options.keep_empty and not text.strip():
+    if not options.keep_empty and (not text or text.isspace()):
         raise InputError(
             "an empty text; take this document out, or ask for keep_empty (--keep_empty) to read "
             "it as a document without words",

@@ -41,7 +41,7 @@ def test_text(write: Write, texts: Path, content: str) -> None:
 
 @pytest.mark.parametrize("kind", ["csr", "csc", "coo"])
 def test_npz(texts: Path, tmp_path: Path, kind: str) -> None:
-    rows, columns, values = [0, 0, 2, 2], [3, 17, 0, 4], np.float32([1, 1, 1, 0])
+    rows, columns, values = [0, 0, 2, 2], [3, 17, 0, 4], np.array([1, 1, 1, 0], np.float32)
     matrix = scipy.sparse.coo_matrix((values, (rows, columns)), shape=(3, 18)).asformat(kind)
     scipy.sparse.save_npz(tmp_path / "Y.trn.npz", matrix)
     assert labels_of(texts, tmp_path / "Y.trn.npz") == LABELS

@@ -39,11 +39,12 @@ def in_format(folder: Path, name: str, documents: Sequence[Document]) -> SplitFi
         rows = [{"id": d.id, "text": d.text, "labels": d.labels} for d in documents]
         path.write_text("\n".join(map(json.dumps, rows)))
     elif name == "xc_json":
-        rows = [
-            {"uid": d.id, "title": d.text, "content": "", "target_ind": list(map(int, d.labels))}
-            for d in documents
+        targets = [[int(label) for label in d.labels] for d in documents]
+        numbered = [
+            {"uid": d.id, "title": d.text, "content": "", "target_ind": target, "target_rel": [1.0]}
+            for d, target in zip(documents, targets, strict=True)
         ]
-        path.write_text("\n".join(map(json.dumps, rows)))
+        path.write_text("\n".join(map(json.dumps, numbered)))
     elif name == "csv":
         with path.open("w", newline="") as file:
             writer = csv.writer(file)
