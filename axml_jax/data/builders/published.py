@@ -186,12 +186,17 @@ def checked(dataset: Published, splits: Mapping[str, Iterable[Document]], tell: 
 
 def _conclude(dataset: Published, row: table_one.Row, tell: bool) -> None:
     rows, counts, called = [row], dataset.counts, dataset.name
+    remarks = [
+        f"{table_one.column(field)} in the paper: {remark}"
+        for (name, field), remark in table_one.REMARKS.items()
+        if dataset.row is not None and name == dataset.row.name
+    ]
     if dataset.row is not None:
         rows.append(dataset.row._replace(name=f"{dataset.row.name} in the paper"))
         counts = {field: getattr(dataset.row, field) for field in table_one.COUNTS}
         called = dataset.row.name
     header, cells = table_one.table_cells(rows)
-    show_table("Table 1", header, cells)
+    show_table("Table 1", header, cells, "; ".join(remarks))
     found = [
         f"{table_one.column(field)} is {getattr(row, field):,}, {count:,} published"
         for field, count in counts.items()

@@ -194,6 +194,18 @@ def test_the_papers_counts_pass(capsys: pytest.CaptureFixture[str], tmp_path: Pa
         list(splits["test"])
 
 
+def test_what_is_odd_about_a_published_figure_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits = open_dataset(
+        "eurlex4k", manual_dir=small.write(tmp_path, small.PAIRS), other_counts=True
+    ).documents
+    for documents in splits.values():
+        list(documents)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "documents/label in the paper: no mean over training: 15,449 x 5.30" in shown
+
+
 def test_eurlex57k_is_counted_too(tmp_path: Path) -> None:
     small.write(tmp_path, small.EURLEX57K)
     splits = open_dataset("eurlex57k", manual_dir=tmp_path).documents
