@@ -1,8 +1,11 @@
 """Prepares texts and labels for training: an encoded data set in a folder of its own.
 
-Without data of your own, the docstrings of the installed Python packages:
+A data set by name: the docstrings of the installed Python packages, one of the paper's in the files
+of its publisher, or any of TFDS:
 
     python launch/prepare.py --dataset pydocs --out runs/pydocs_store
+    python launch/prepare.py --dataset rcv1 --manual_dir folder --out runs/rcv1_store
+    python launch/prepare.py --dataset tfds:NAME --out runs/my_store
 
 From your own files: a folder as it was published, files (JSON lines, CSV, TSV), or one text a line,
 and the labels of that text on the same line of a second file, separated by spaces (or by
@@ -20,9 +23,9 @@ from collections.abc import Iterable, Sequence
 from absl import flags
 
 from axml_jax import flags as axml_flags
+from axml_jax.data.builders import flags as dataset_flags
 from axml_jax.data.readers import flags as reader_flags
 
-_DATASET = flags.DEFINE_enum("dataset", None, ["pydocs"], "A data set that comes along.")
 _TITLES = flags.DEFINE_string("label_titles", None, "File of titles of labels: JSON, TSV, lines.")
 _OUT = flags.DEFINE_string("out", "", "Folder to make.")
 _OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Replace the prepared data in --out.")
@@ -45,28 +48,28 @@ _WIDTH = flags.DEFINE_integer(
 _SEED = flags.DEFINE_integer("seed", 0, "Of everything random in the vectors.", lower_bound=0)
 axml_flags.require("out")
 flags.adopt_module_key_flags(reader_flags)
+flags.adopt_module_key_flags(dataset_flags)
 
 
 def main(argv: Sequence[str]) -> None:
     del argv
     from axml_jax.data import corpus, store, summary
-    from axml_jax.data.builders import pydocs
     from axml_jax.data.titles import read_titles
     from axml_jax.errors import ConfigError
     from axml_jax.tables import printable
 
     files = reader_flags.named_files()
-    if bool(_DATASET.value) == bool(files) or (files and "train" not in files.splits):
+    if dataset_flags.is_named() == bool(files) or (files and "train" not in files.splits):
         raise ConfigError(
             "Name either --dataset pydocs or your own --data, --train, or --train_texts and "
             "--train_labels."
         )
     store.check_writable(_OUT.value, _OVERWRITE.value)
     splits: dict[str, Iterable[corpus.Document]] = {}
-    if _DATASET.value:
-        documents, about = pydocs.build()
-        splits.update(documents)
-        source = f"{pydocs.source(about)}; fingerprint {about['fingerprint']}"
+    if dataset_flags.is_named():
+        named = dataset_flags.open_named()
+        splits.update(named.documents)
+        source = named.source
     elif files:
         opened = reader_flags.open_named(files)
         splits.update(opened.documents)

@@ -16,7 +16,11 @@ MOST_LINES = 400
 MOST_LINES_OF_A_SCRIPT = 100
 README_MARK = "<!-- tests/project_test.py runs this -->"
 
-DISTRIBUTIONS = {"absl": "absl-py", "orbax": "orbax-checkpoint"}  # where the two names differ
+DISTRIBUTIONS = {  # where the two names differ
+    "absl": "absl-py",
+    "orbax": "orbax-checkpoint",
+    "tensorflow_datasets": "tensorflow-datasets",
+}
 KERNELS_MAY_IMPORT = {"axml_kernels", "jax", "numpy", "jaxtyping"}
 # Figures can be computed where jax is not; jaxtyping comes without it.
 FIGURES = {"axml_jax.metrics", "axml_jax.metric_terms", "axml_jax.analysis", "axml_jax.top_k"}

@@ -78,6 +78,11 @@ REMARKS = {
 """What is odd about a published figure, by data set and field."""
 
 
+def column(field: str) -> str:
+    """What the column of a field of `Row` is called."""
+    return COLUMNS[Row._fields.index(field) - 1]
+
+
 class Difference(NamedTuple):
     """A figure that is not the published one.
 
@@ -94,8 +99,7 @@ class Difference(NamedTuple):
     remark: str = ""
 
     def __str__(self) -> str:
-        column = COLUMNS[Row._fields.index(self.field) - 1]
-        told = f"{column} is {_cell(self.found)}, {_cell(self.published)} in the paper"
+        told = f"{column(self.field)} is {_cell(self.found)}, {_cell(self.published)} in the paper"
         return f"{told} ({self.remark})" if self.remark else told
 
 
@@ -241,8 +245,13 @@ def differences(row: Row, published: Row) -> list[Difference]:
 
 
 def table_cells(rows: Iterable[Row]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The header and the rows as text, for `axml_jax.tables.show_table`."""
-    return ("", *COLUMNS), [(row.name, *map(_cell, row[1:])) for row in rows]
+    """The header and the rows as text, for `axml_jax.tables.show_table`.
+
+    A data set is a column here, so that the table fits a terminal.
+    """
+    names, *figures = zip(*rows, strict=True)
+    lines = [(title, *map(_cell, row)) for title, row in zip(COLUMNS, figures, strict=True)]
+    return ("", *names), lines
 
 
 def _cell(value: float | None) -> str:

@@ -45,8 +45,9 @@ def test_a_store_by_hand(tmp_path: Path) -> None:
 def test_without_test_documents() -> None:
     row = table_one.row_of_documents("x", {"train": SPLITS["train"]})
     assert (row.test_documents, row.words_per_test_document) == (0, None)
-    _, (cells,) = table_one.table_cells([row])
-    assert cells == ("x", "3", "0", "4", "2", "1.00", "1.50", "2.00", "-")
+    header, lines = table_one.table_cells([row])
+    assert header == ("", "x")
+    assert [cell for _, cell in lines] == ["3", "0", "4", "2", "1.00", "1.50", "2.00", "-"]
     told = table_one.differences(row, BY_HAND)
     assert [difference.field for difference in told] == [
         "test_documents",
@@ -91,5 +92,7 @@ def test_the_cells_make_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     show_table(table_one.SOURCE, header, rows)
     shown = capsys.readouterr().out
     assert "arXiv:1811.01727v1" in shown
-    assert rows[3] == ("WikiLSHTC", "456,886", "81,262", "346,299", "36,504", "1.86", "4.33",
-                       "122.74", "122.87")  # fmt: skip
+    assert header[4] == "WikiLSHTC"
+    assert [row[0] for row in rows] == list(table_one.COLUMNS)
+    assert [row[4] for row in rows] == ["456,886", "81,262", "346,299", "36,504", "1.86", "4.33",
+                                        "122.74", "122.87"]  # fmt: skip

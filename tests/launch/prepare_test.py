@@ -217,3 +217,51 @@ def test_pydocs(root: Path, user_environment: dict[str, str], tmp_path: Path) ->
     assert sorted(store.splits) == ["test", "train", "valid"]
     assert store.description["source"].startswith("pydocs: docstrings of")
     assert "fingerprint" in store.description["source"]
+
+
+RCV1 = {
+    "lyrl2004_tokens_train.dat": ".I 1\n.W\nrecov excit\n\n.I 2\n.W\nyear\n\n",
+    **{f"lyrl2004_tokens_test_pt{i}.dat": f".I {i + 3}\n.W\nyear\n\n" for i in range(4)},
+    "rcv1-v2.topics.qrels": "".join(f"E{i % 2} {i} 1\n" for i in range(1, 7)),
+}
+
+
+def test_a_data_set_in_its_publishers_files(
+    root: Path, user_environment: dict[str, str], tmp_path: Path
+) -> None:
+    manual = tmp_path / "rcv1"
+    manual.mkdir()
+    flags = ["--dataset=rcv1", f"--manual_dir={manual}", f"--out={tmp_path / 'store'}"]
+    flags += ["--vector_width=2", "--other_counts"]
+    done = prepare(root, user_environment, *flags)
+    assert done.returncode == 1
+    assert "rcv1-v2.topics.qrels: this file is missing" in done.stderr
+    assert "http://www.ai.mit.edu/projects/jmlr" in done.stderr
+    for name, content in RCV1.items():
+        (manual / name).write_text(content)
+    done = prepare(root, user_environment, *flags)
+    assert done.returncode == 0, done.stderr
+    assert "N_train is 2, 23,149 published" in done.stderr
+    assert "Table 1" in done.stdout
+    store = open_store(tmp_path / "store")
+    assert store.label_names == ["E0", "E1"]
+    assert store.description["source"].startswith("rcv1, http://www.ai.mit.edu")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--dataset=rvc1"], "no data set 'rvc1'.  Did you mean rcv1?"),
+        (["--dataset=eurlex4k"], "--dataset eurlex4k needs --manual_dir"),
+        (["--dataset=pydocs", "--text_column=x"], "concern files and tfds:NAME"),
+        (["--dataset=tfds:nobodys_news"], "TFDS has no data set 'nobodys_news'"),
+    ],
+)
+def test_data_sets_that_cannot_be_named_so(
+    root: Path, user_environment: dict[str, str], tmp_path: Path, flags: list[str], message: str
+) -> None:
+    flags = [*flags, f"--out={tmp_path / 'store'}", f"--tfds_data_dir={tmp_path}"]
+    done = prepare(root, user_environment, *flags)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")

@@ -1,0 +1,92 @@
+"""Documents of a data set by its name: of the catalogue, or any that TFDS has."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import NamedTuple
+
+from axml_jax.data.builders.catalogue import DATASETS, PREFIX, PYDOCS
+from axml_jax.data.builders.published import Published, Splits, checked
+from axml_jax.data.builders.tfds_documents import Features, open_tfds
+from axml_jax.errors import ConfigError
+
+TFDS = "tfds:"
+
+
+class Named(NamedTuple):
+    """A data set that was opened.
+
+    Attributes:
+      documents: By split, to be read once.
+      source: What it is, for the description of a store.
+    """
+
+    documents: Splits
+    source: str
+
+
+def open_dataset(
+    name: str,
+    *,
+    manual_dir: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    other_counts: bool = False,
+    features: Features | None = None,
+) -> Named:
+    """Opens a data set by name; while it is read it is counted, see `published.checked`.
+
+    Args:
+      name: One of `catalogue.DATASETS`, or `tfds:` and what `tfds_documents.open_tfds` takes.
+      manual_dir: The folder with its publisher's files; None to fetch them where that is possible.
+      data_dir: TFDS's folder, for what is fetched or made; None for TFDS's default.
+      other_counts: Whether other numbers of documents or labels than the paper's are only told.
+      features: Of a data set of TFDS, which features are read.
+
+    Raises:
+      ConfigError: There is no such name, or the data set needs a folder.
+      InputError: A file is missing; while reading, one is damaged or counts are others.
+    """
+    if name.startswith(TFDS):
+        rest = name.removeprefix(TFDS)
+        own = rest.split("/")[0].split(":")[0].removeprefix(PREFIX)
+        kwargs = {"other_counts": other_counts} if rest.startswith(PREFIX + own) else {}
+        found = open_tfds(
+            rest,
+            data_dir=data_dir,
+            manual_dir=manual_dir,
+            features=features,
+            builder_kwargs=kwargs if own in DATASETS else None,
+        )
+        return Named({**found}, f"TFDS data set {rest}")
+    dataset = _find(name)
+    if dataset is PYDOCS:
+        from axml_jax.data.builders import pydocs
+
+        documents, about = pydocs.build()
+        source = f"{pydocs.source(about)}; fingerprint {about['fingerprint']}"
+        return Named(checked(dataset, documents, other_counts), source)
+    if manual_dir is not None:
+        files = dataset.files(manual_dir)
+    elif dataset.urls:
+        from axml_jax.data.builders.tfds_builders import fetch
+
+        files = fetch(dataset, data_dir)
+    else:
+        raise ConfigError(
+            f"--dataset {name} needs --manual_dir, the folder with its files: {dataset.source}"
+        )
+    splits = checked(dataset, dataset.read(files), other_counts)
+    return Named(splits, f"{dataset.name}, {dataset.homepage}")
+
+
+def _find(name: str) -> Published:
+    own = name.removeprefix(PREFIX)
+    if own not in DATASETS:
+        near = difflib.get_close_matches(own, DATASETS, n=1)
+        hint = f"Did you mean {near[0]}?  " if near else ""
+        raise ConfigError(
+            f"There is no data set {name!r}.  {hint}There are {', '.join(DATASETS)}, and "
+            f"{TFDS}NAME for any of TFDS."
+        )
+    return DATASETS[own]

@@ -1,0 +1,234 @@
+"""The builders and any other TFDS data set, made and read without TensorFlow."""
+
+import functools
+import http.server
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from axml_jax.data.builders import catalogue, pydocs, tfds_builders
+from axml_jax.data.builders.named import open_dataset
+from axml_jax.data.builders.tfds_documents import Features, open_tfds
+from axml_jax.errors import InputError
+from tests.data.builders import published_files as small
+
+
+def make(name: str, folder: Path, manual: Path, **kwargs: Any) -> tfds.core.DatasetBuilder:
+    builder = tfds.builder(name, data_dir=folder / "made", **kwargs)
+    config = tfds.download.DownloadConfig(manual_dir=manual)
+    builder.download_and_prepare(download_config=config)
+    return builder
+
+
+@pytest.fixture(scope="module")
+def rcv1(tmp_path_factory: pytest.TempPathFactory) -> tfds.core.DatasetBuilder:
+    folder = tmp_path_factory.mktemp("rcv1")
+    manual = small.write(folder / "manual", small.RCV1)
+    return make("axml_rcv1", folder, manual, other_counts=True)
+
+
+def test_a_data_set_is_made_and_read_in_the_publishers_order(
+    rcv1: tfds.core.DatasetBuilder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = [
+        {"id": name.encode(), "text": text.encode(), "labels": [x.encode() for x in labels]}
+        for text, labels, name in small.RCV1_DOCUMENTS["test"]
+    ]
+    for source in (
+        rcv1.as_data_source("test"),
+        tfds.builder_from_directory(rcv1.data_dir).as_data_source("test"),
+        tfds.data_source(
+            "axml_rcv1", split="test", data_dir=Path(rcv1.data_dir).parents[1], download=False
+        ),
+    ):
+        assert [{**source[i], "labels": list(source[i]["labels"])} for i in range(5)] == expected
+        assert len(source) == 5
+    assert list(Path(rcv1.data_dir).glob("*.array_record*"))
+    assert "tensorflow" not in sys.modules
+
+
+def test_every_data_set_of_the_catalogue_has_a_builder(tmp_path: Path) -> None:
+    names = {f"axml_{name}" for name in catalogue.DATASETS}
+    assert names == {"axml_pydocs", "axml_eurlex57k", "axml_rcv1", "axml_eurlex4k",
+                     "axml_wiki10_31k", "axml_wikilshtc", "axml_amazoncat_13k"}  # fmt: skip
+    for name in names:
+        builder = tfds.builder(name, data_dir=tmp_path)
+        assert set(builder.info.features) == {"id", "text", "labels"}
+        assert builder.info.name == name
+
+
+def test_other_counts_leave_nothing_behind(tmp_path: Path) -> None:
+    manual = small.write(tmp_path / "manual", small.PAIRS)
+    with pytest.raises(InputError, match="is not the published Wiki10-31K: N_train is 2, 14,146"):
+        make("axml_wiki10_31k", tmp_path, manual)
+    assert not tfds.builder("axml_wiki10_31k", data_dir=tmp_path / "made").is_prepared()
+
+
+def test_what_cannot_be_fetched_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"missing or empty; put there the archive Wiki10-31K"
+    ) as e:
+        make("axml_wiki10_31k", tmp_path, tmp_path / "nowhere")
+    assert e.value.file == str(tmp_path / "nowhere")
+    (tmp_path / "some").mkdir()
+    (tmp_path / "some" / "other.txt").write_text("")
+    with pytest.raises(InputError, match="this file is missing"):
+        make("axml_wiki10_31k", tmp_path, tmp_path / "some")
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:
+        del format, args
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Path, str]]:
+    """A folder, and the address under which its files can be fetched."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = functools.partial(_Quiet, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=functools.partial(server.serve_forever, 0.01))
+        thread.start()
+        yield folder, f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_files_with_an_address_are_fetched(
+    served: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, address = served
+    content = {name.removesuffix(".gz"): text for name, text in small.RCV1.items()}
+    small.write(folder, {f"{name}.gz": text for name, text in content.items()})
+    published = catalogue.DATASETS["rcv1"]
+    names = {name: url.rpartition("/")[2] for name, url in published.urls.items()}
+    assert sorted(names.values()) == sorted(path.name for path in folder.iterdir())
+    dataset = published._replace(urls={n: f"{address}/{file}" for n, file in names.items()})
+    monkeypatch.setattr(tfds_builders.BUILDERS["rcv1"], "DATASET", dataset)
+    builder = make("axml_rcv1", tmp_path, tmp_path / "nowhere", other_counts=True)
+    assert builder.as_data_source("train")[1]["text"] == b"percent year"
+
+    files = tfds_builders.fetch(dataset, tmp_path / "prepared")
+    splits = dataset.read(files)
+    assert [tuple(document) for document in splits["test"]] == small.RCV1_DOCUMENTS["test"]
+
+
+def test_an_archive_is_fetched_and_unpacked(served: tuple[Path, str], tmp_path: Path) -> None:
+    folder, address = served
+    small.zip_of(folder / "datasets.zip", small.EURLEX57K)
+    urls = {"datasets.zip": f"{address}/datasets.zip"}
+    dataset = catalogue.DATASETS["eurlex57k"]._replace(urls=urls)
+    splits = dataset.read(tfds_builders.fetch(dataset, tmp_path / "made"))
+    assert [document.id for document in splits["train"]] == ["32000D0001", "32000D0002"]
+    again = dataset.read(tfds_builders.fetch(dataset, tmp_path / "made"))
+    assert [document.id for document in again["test"]] == ["32000D0004"]
+
+
+def test_an_address_without_a_file_is_told(served: tuple[Path, str], tmp_path: Path) -> None:
+    urls = {"datasets.zip": f"{served[1]}/datasets.zip"}
+    dataset = catalogue.DATASETS["eurlex57k"]._replace(urls=urls)
+    with pytest.raises(InputError, match=r"could not be fetched \(.*404.*--manual_dir"):
+        tfds_builders.fetch(dataset, tmp_path / "made")
+
+
+def test_a_damaged_archive_is_told(tmp_path: Path) -> None:
+    archive = small.zip_of(tmp_path / "datasets.zip", small.EURLEX57K)
+    archive.write_bytes(archive.read_bytes()[:-30])
+    with pytest.raises(InputError, match="archive is damaged or cut short") as caught:
+        tfds_builders.unpack(archive)
+    assert caught.value.file == str(archive)
+    assert [path.name for path in tmp_path.iterdir()] == ["datasets.zip"]
+
+
+def test_pydocs_needs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents, _ = pydocs.build(files=pydocs.installed_files(("absl",)))
+    monkeypatch.setattr(pydocs, "load", lambda: documents)
+    builder = make("axml_pydocs", tmp_path, tmp_path / "nowhere")
+    source = builder.as_data_source("valid")
+    assert [example["id"].decode() for example in source] == [d.id for d in documents["valid"]]
+
+
+def test_a_made_data_set_is_prepared_by_name(rcv1: tfds.core.DatasetBuilder) -> None:
+    made = Path(rcv1.data_dir)
+    for name, data_dir in (("tfds:axml_rcv1", made.parents[1]), (f"tfds:{made}", None)):
+        splits = open_dataset(name, data_dir=data_dir).documents
+        found = {split: [tuple(d) for d in documents] for split, documents in splits.items()}
+        assert found == small.RCV1_DOCUMENTS
+
+
+class SomebodysNews(tfds.core.GeneratorBasedBuilder):
+    """A data set as others have them: class labels, several texts, an image-like feature."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS = (
+        tfds.core.BuilderConfig(name="plain"),
+        tfds.core.BuilderConfig(name="rich"),
+    )
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        labels = tfds.features.Sequence(tfds.features.ClassLabel(names=["sport", "world news"]))
+        features: dict[str, Any] = {"text": tfds.features.Text(), "labels": labels}
+        if self.builder_config.name == "rich":
+            more = tfds.features.Sequence(tfds.features.Text())
+            features = {"headline": tfds.features.Text(), "story": tfds.features.Text(),
+                        "sections": labels, "writers": more,
+                        "size": tfds.features.Scalar(np.int64)}  # fmt: skip
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict(features),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        return {"train": self._generate_examples(2), "validation": self._generate_examples(1)}
+
+    def _generate_examples(self, count: int) -> Iterator[tuple[int, dict[str, Any]]]:
+        for i in range(count):
+            labels = [["world news", "sport"], []][i]
+            if self.builder_config.name == "rich":
+                yield i, {"headline": f"H{i}", "story": "lang\u00e9", "sections": labels,
+                          "writers": ["me", "you"], "size": 3}  # fmt: skip
+            else:
+                yield i, {"text": f"story {i}", "labels": labels}
+
+
+def test_any_data_set_by_name(tmp_path: Path) -> None:
+    splits = open_tfds("somebodys_news/plain", data_dir=tmp_path)
+    assert {split: list(documents) for split, documents in splits.items()} == {
+        "train": [("story 0", ("world news", "sport"), ""), ("story 1", (), "")],
+        "valid": [("story 0", ("world news", "sport"), "")],
+    }
+    assert len(splits["train"]) == 2
+
+
+def test_features_that_cannot_be_guessed_are_asked_for(tmp_path: Path) -> None:
+    name = "somebodys_news/rich"
+    with pytest.raises(InputError, match=r"the text of.*--text_column.*It has headline: Text"):
+        open_tfds(name, data_dir=tmp_path)
+    text = Features(text=("headline", "story"))
+    with pytest.raises(InputError, match=r"holds the labels.*--labels_column.*writers: Sequence"):
+        open_tfds(name, data_dir=tmp_path, features=text)
+    documents = open_tfds(name, data_dir=tmp_path, features=text._replace(labels="sections"))
+    assert list(documents["valid"]) == [("H0\nlang\u00e9", ("world news", "sport"), "")]
+    chosen = Features(("story",), "writers", "headline")
+    documents = open_tfds(name, data_dir=tmp_path, features=chosen)
+    assert list(documents["valid"]) == [("lang\u00e9", ("me", "you"), "H0")]
+    for wrong in (
+        Features(("size",), "sections"),
+        Features(("story",), "size"),
+        Features(("story",), "sections", "nothing"),
+    ):
+        with pytest.raises(InputError, match=r"'(size|nothing)' is no .* size: Scalar"):
+            open_tfds(name, data_dir=tmp_path, features=wrong)
+
+
+def test_a_data_set_that_nobody_has(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="TFDS has no data set 'nobodys_news'"):
+        open_tfds("nobodys_news", data_dir=tmp_path)
