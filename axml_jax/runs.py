@@ -108,8 +108,8 @@ def open_run(
     Args:
       folder: The run folder.
       config: The resolved configuration.
-      data: What identifies the data: its "fingerprint" and that of its word "vectors" (or None)
-        must match to continue.
+      data: What identifies the data: its "fingerprint", that of its word "vectors" (or None), and
+        what the weights were initialised from ("init_from", or None) must match to continue.
 
     Returns:
       The folder's path, and whether the run is continued.
@@ -122,7 +122,7 @@ def open_run(
     if (folder / "run.json").is_file():
         old = read_description(folder)
         differing = _differences(_experiment(old["config"]), _experiment(config), "config")
-        for part in ("fingerprint", "vectors"):
+        for part in ("fingerprint", "vectors", "init_from"):
             differing += _differences(old["data"].get(part), data.get(part), f"data.{part}")
         if differing:
             raise ConfigError(

@@ -10,6 +10,7 @@ separated by spaces (or by --separator); UTF-8, plain or compressed as .gz or .x
     python launch/prepare.py --train_texts texts.txt --train_labels labels.txt --out runs/my_store
 
 Files for validation and test are optional; without one for validation, training sets a part aside.
+With --base STORE_OR_RUN, words and labels keep the ids that they have there.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,23 +31,24 @@ _KEEP_EMPTY = flags.DEFINE_boolean(
 )
 _OUT = flags.DEFINE_string("out", "", "Folder to make.")
 _OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Replace the prepared data in --out.")
-_VOCABULARY = flags.DEFINE_integer("vocabulary_size", 500_000, "Words kept at most.", lower_bound=3)
-_MIN_DOCUMENTS = flags.DEFINE_integer(
+flags.DEFINE_integer("vocabulary_size", 500_000, "Words kept at most.", lower_bound=3)
+flags.DEFINE_integer(
     "min_documents", 1, "Leave out words that occur in fewer training texts.", lower_bound=1
 )
-_MAX_TOKENS = flags.DEFINE_integer(
-    "max_tokens", 0, "Cut texts after so many words; 0 keeps all.", lower_bound=0
-)
-_VECTORS = flags.DEFINE_string(
+flags.DEFINE_integer("max_tokens", 0, "Cut texts after so many words; 0 keeps all.", lower_bound=0)
+flags.DEFINE_string(
     "vectors",
     "ppmi",
     "Word vectors to begin with: ppmi makes them from the training texts; none; or a file in "
     "GloVe's text format.",
 )
-_WIDTH = flags.DEFINE_integer(
+flags.DEFINE_integer(
     "vector_width", 300, "Width of vectors made here; those of a file have its own.", lower_bound=1
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Of everything random in the vectors.", lower_bound=0)
+flags.DEFINE_integer("seed", 0, "Of everything random in the vectors.", lower_bound=0)
+_BASE = flags.DEFINE_string(
+    "base", None, "An earlier store or run whose words, vectors and known labels these are."
+)
 axml_flags.require("out")
 
 
@@ -68,6 +70,8 @@ def main(argv: Sequence[str]) -> None:
             "Name either --dataset pydocs or your own --train_texts and --train_labels."
         )
     store.check_writable(_OUT.value, _OVERWRITE.value)
+    given = [name for name in store.SETTINGS if flags.FLAGS[name].present]
+    base = store.read_base(_BASE.value, given) if _BASE.value else None
     splits: dict[str, Iterable[corpus.Document]] = {}
     if _DATASET.value:
         documents, about = pydocs.build()
@@ -82,13 +86,9 @@ def main(argv: Sequence[str]) -> None:
         _OUT.value,
         splits,
         source=source,
-        vocabulary_size=_VOCABULARY.value,
-        min_documents=_MIN_DOCUMENTS.value,
-        max_tokens=_MAX_TOKENS.value,
-        vectors=_VECTORS.value,
-        vector_width=_WIDTH.value,
-        seed=_SEED.value,
         overwrite=_OVERWRITE.value,
+        base=base,
+        **{name: values[name] for name in store.SETTINGS},
     )
     summary.show(written)
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from axml_jax.data.base import Base
 from axml_jax.data.corpus import Document
 from axml_jax.data.text import UNK, Vocabulary, tokenize
 from axml_jax.errors import InputError
@@ -29,9 +30,10 @@ class Encoded(NamedTuple):
     """What `encode_splits` found out.
 
     Attributes:
-      vocabulary: The words of the split `train`.
-      label_names: Those of the split `train` by name, then the others by name.
-      num_train_labels: How many of them occur in the split `train`.
+      vocabulary: The words of the base, or else of the split `train`.
+      label_names: Those of the base, then those of the split `train` by name, then the others by
+        name.
+      num_train_labels: How many of them are the base's or occur in the split `train`.
       splits: Counts for each split, fit for JSON.
       ids: Document ids of those splits that have any.
     """
@@ -202,6 +204,7 @@ def encode_splits(
     vocabulary_size: int,
     min_documents: int,
     max_tokens: int,
+    base: Base | None = None,
 ) -> Encoded:
     """Writes tokens, labels and their offsets of every split below `folder`.
 
@@ -212,6 +215,7 @@ def encode_splits(
       vocabulary_size: The most words kept, PAD and UNK among them.
       min_documents: Words in fewer documents of `train` are left out.
       max_tokens: Words kept of a document; 0 keeps all.
+      base: Whose words and labels keep their ids; its words are then all there are.
 
     Returns:
       The vocabulary, the label names and the counts.
@@ -221,31 +225,20 @@ def encode_splits(
         `train` without labels or without a word to keep.
     """
     label_ids = _Ids()
-    words = _Ids(first=UNK + 1)
-    in_documents: Counter[str] = Counter()
-
-    def encode_train(document: Sequence[str]) -> np.ndarray:
-        in_documents.update(set(document))
-        return np.array([words[word] for word in document] or [UNK], np.int32)
-
+    for name in base.label_names if base else ():
+        label_ids[name]
+    known = len(label_ids)
     encoder = _SplitEncoder(folder, train, label_ids)
-    encoder.documents(splits[train], max_tokens, encode_train)
-    num_train_labels = len(label_ids)
-    if not num_train_labels:
-        raise InputError(f"no document of the split {train!r} has a label: nothing can be learned")
-    vocabulary = Vocabulary.from_counts(in_documents, vocabulary_size, min_documents)
-    if len(vocabulary) == UNK + 1:
-        raise InputError(
-            f"no word of the split {train!r} occurs in {min_documents} documents or more: "
-            "nothing is left to learn from"
+    if base:
+        vocabulary = base.vocabulary
+        encoder.documents(splits[train], max_tokens, vocabulary.encode_words)
+    else:
+        vocabulary = _encode_and_count(
+            encoder, splits[train], vocabulary_size, min_documents, max_tokens
         )
-    final = np.full(len(words) + UNK + 1, UNK, np.int32)
-    for number, word in enumerate(vocabulary.words[UNK + 1 :], start=UNK + 1):
-        final[words[word]] = number
-    encoder.replace_tokens(final)
-    words.clear()
-    in_documents.clear()
-
+    if not encoder.labels:
+        raise InputError(f"no document of the split {train!r} has a label: nothing can be learned")
+    num_train_labels = len(label_ids)
     encoders = [encoder]
     for name in splits:
         if name != train:
@@ -254,11 +247,46 @@ def encode_splits(
             encoders.append(encoder)
 
     names = list(label_ids)
-    label_names = sorted(names[:num_train_labels]) + sorted(names[num_train_labels:])
+    new, others = names[known:num_train_labels], names[num_train_labels:]
+    label_names = names[:known] + sorted(new) + sorted(others)
     final = np.empty(len(names), np.int32)
     final[[label_ids[name] for name in label_names]] = np.arange(len(names))
     for encoder in encoders:
         encoder.write_labels(final)
     summaries = {encoder.name: encoder.summary(num_train_labels) for encoder in encoders}
+    about = summaries[train]
+    if base and about["unknown_tokens"] + about["empty_documents"] == about["tokens"]:
+        raise InputError(
+            f"the base {base.name} knows no word of the split {train!r}: is it of this language?"
+        )
     ids = {encoder.name: encoder.ids for encoder in encoders if any(encoder.ids)}
     return Encoded(vocabulary, label_names, num_train_labels, summaries, ids)
+
+
+def _encode_and_count(
+    encoder: _SplitEncoder,
+    documents: Iterable[Document],
+    vocabulary_size: int,
+    min_documents: int,
+    max_tokens: int,
+) -> Vocabulary:
+    """Encodes documents by the vocabulary that is made of them, and returns it."""
+    words = _Ids(first=UNK + 1)
+    in_documents: Counter[str] = Counter()
+
+    def encode(document: Sequence[str]) -> np.ndarray:
+        in_documents.update(set(document))
+        return np.array([words[word] for word in document] or [UNK], np.int32)
+
+    encoder.documents(documents, max_tokens, encode)
+    vocabulary = Vocabulary.from_counts(in_documents, vocabulary_size, min_documents)
+    if len(vocabulary) == UNK + 1 and encoder.labels:
+        raise InputError(
+            f"no word of the split {encoder.name!r} occurs in {min_documents} documents or more: "
+            "nothing is left to learn from"
+        )
+    final = np.full(len(words) + UNK + 1, UNK, np.int32)
+    for number, word in enumerate(vocabulary.words[UNK + 1 :], start=UNK + 1):
+        final[words[word]] = number
+    encoder.replace_tokens(final)
+    return vocabulary
