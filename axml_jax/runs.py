@@ -123,7 +123,8 @@ def open_run(
         old = read_description(folder)
         differing = _differences(_experiment(old["config"]), _experiment(config), "config")
         for part in ("fingerprint", "vectors", "init_from"):
-            differing += _differences(old["data"].get(part), data.get(part), f"data.{part}")
+            was, is_now = (_nameless(data.get(part)) for data in (old["data"], data))
+            differing += _differences(was, is_now, f"data.{part}")
         if differing:
             raise ConfigError(
                 f"{folder} holds a run of another configuration; name another --run, or give "
@@ -143,6 +144,13 @@ def open_run(
         )
     folder.mkdir(parents=True, exist_ok=True)
     return folder, False
+
+
+def _nameless(part: Any) -> Any:
+    """What identifies a run, which may have been renamed; anything else as it is."""
+    if isinstance(part, dict):
+        return {name: value for name, value in part.items() if name != "run"}
+    return part
 
 
 def _experiment(config: dict[str, Any]) -> dict[str, Any]:

@@ -83,7 +83,8 @@ class ArrayWriter:
 class _Ids(dict[str, int]):
     """Gives every new key the next number."""
 
-    def __init__(self, first: int = 0) -> None:
+    def __init__(self, names: Iterable[str] = (), first: int = 0) -> None:
+        super().__init__((name, number) for number, name in enumerate(names, start=first))
         self.first = first
 
     def __missing__(self, key: str) -> int:
@@ -224,9 +225,7 @@ def encode_splits(
       InputError: A split without documents, a document whose text, id or labels are no text, or
         `train` without labels or without a word to keep.
     """
-    label_ids = _Ids()
-    for name in base.label_names if base else ():
-        label_ids[name]
+    label_ids = _Ids(base.label_names if base else ())
     known = len(label_ids)
     encoder = _SplitEncoder(folder, train, label_ids)
     if base:

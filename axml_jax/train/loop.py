@@ -90,6 +90,7 @@ def train(
         configuration=config.to_dict(),
         store=[store.fingerprint, vectors and vectors["sha256"]],
         devices=[device.id for device in chosen],
+        init_from=init_from is not None,
     )
     plan = make_plan(config, store, chosen, read_origin(init_from, config, store))
     folder = pathlib.Path(run_folder)
