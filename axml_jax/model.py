@@ -289,7 +289,8 @@ def fit(
         _refuse_string_of_labels(names)
         documents.append(Document(text, tuple(dict.fromkeys(names))))
     folder = pathlib.Path(os.path.abspath(run_folder))
-    store = _store_beside(folder, documents, config, init_from and read_base(init_from))
+    base = None if init_from is None else read_base(init_from)
+    store = _store_beside(folder, documents, config, base)
     train(config, store, folder, max_minutes=max_minutes, init_from=init_from)
     return load(folder)
 

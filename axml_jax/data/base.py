@@ -5,6 +5,7 @@ Whatever was learned under these ids then fits the new documents.  Knows nothing
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,7 +65,7 @@ def refuse_decided(given: Iterable[str]) -> None:
         )
 
 
-def read_base(path: str | Path, given: Iterable[str] = ()) -> Base:
+def read_base(path: str | os.PathLike[str], given: Iterable[str] = ()) -> Base:
     """Reads a store or a run as a base.
 
     Args:

@@ -126,7 +126,7 @@ def write_store(
         "seed": seed,
     }
     if base is not None:
-        defaults = write_store.__kwdefaults__
+        defaults = write_store.__kwdefaults__ or {}
         refuse_decided(name for name in SETTINGS if settings[name] != defaults[name])
         base = base if isinstance(base, Base) else read_base(base)
         settings = {name: settings[name] for name in SETTINGS if name not in DECIDED}

@@ -164,9 +164,8 @@ def _new_queries(
     """Queries of the labels that the other run does not know.
 
     A query's length decides how sharply its label attends, and the layers behind it, shared by all
-    labels, have learned to read what known labels attend to: so new queries get the median length
-    of the known ones.  The median, because frequent labels' queries have grown far longer than the
-    others, and rare ones' have hardly moved.
+    labels, have learned to read what is attended to that sharply.  Training makes queries longer
+    than the 1 that they begin with, so new ones get the median length of the known.
     """
     split = plan.store.splits[TRAIN]
     first = plan.store.num_train_labels - len(drawn)
