@@ -177,8 +177,6 @@ def test_the_run_tells_what_it_began_with_and_continues(
     assert continued == whole
 
     # Begun otherwise, it is another run.
-    with pytest.raises(ConfigError, match=r"data\.init_from: .* there, None here"):
-        train_on_one(tiny_config, extended, tmp_path / "run")
     with pytest.raises(ConfigError, match=r"data\.init_from\.fingerprint: "):
         train_on_one(tiny_config, extended, tmp_path / "whole", init_from=tmp_path / "run")
 
@@ -192,6 +190,11 @@ def test_frozen_words_are_the_runs(
     train_on_one(tiny_config, tiny_store, tmp_path / "second", init_from=tmp_path / "first")
     constants = axml_jax.load(tmp_path / "second").variables["constants"]
     np.testing.assert_array_equal(constants["words"]["vectors"], tiny_store.vectors)
+    # The same store and configuration, but another beginning.
+    with pytest.raises(ConfigError, match=r"data\.init_from: \{.*\} there, None here"):
+        train_on_one(tiny_config, tiny_store, tmp_path / "second")
+    with pytest.raises(ConfigError, match=r"data\.init_from: None there, \{.*\} here"):
+        train_on_one(tiny_config, tiny_store, tmp_path / "first", init_from=tmp_path / "second")
 
 
 def test_a_store_of_other_ids_is_refused(
