@@ -148,6 +148,7 @@ def extended_values(plan: Plan, key: jax.Array, reads: bool) -> tuple[Any, Any]:
     if reads:
         assert plan.origin is not None
         drawn = variables["params"]["labels"]["queries"]
+        del variables  # no room is needed for two word tables
         variables = read_variables(read_run(plan.origin.folder))
         labels = {**variables["params"]["labels"]}
         variables["params"] = {**variables["params"], "labels": labels}
