@@ -15,7 +15,6 @@ anew for as many epochs in all.
 import pathlib
 import sys
 import tempfile
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -153,7 +152,7 @@ class Extension:
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
-        self.seconds: dict[str, float] = {}
+        self.commits: dict[str, str | None] = {}
 
     def prepare(self) -> None:
         from axml_jax.data.corpus import read_line_aligned
@@ -186,12 +185,12 @@ class Extension:
         self.old, self.new = np.arange(known), np.arange(known, self.second.num_train_labels)
 
     def train(self, name: str, store: Any, config: Any, init_from: str | None = None) -> None:
+        from axml_jax.runs import read_description
         from axml_jax.train.loop import train
 
-        begin = time.perf_counter()
         folder = self.folder / name
         train(config, store, folder, init_from=init_from and self.folder / init_from)
-        self.seconds[name] = time.perf_counter() - begin
+        self.commits[name] = read_description(folder)["commit"]
 
     def terms(self, name: str, split_name: str) -> dict[str, dict[str, Any]]:
         """Scores of a run on a split of the extended store, by group and competitors."""
@@ -274,7 +273,7 @@ def main(argv: Sequence[str]) -> None:
                 group: difference(terms["after"][group], before)
                 for group in ("old among old", "old among all")
             },
-            "seconds": work.seconds,
+            "trained_at_commit": work.commits,
             "data_fingerprint": work.second.fingerprint,
             "config": config.to_dict(),
         },
