@@ -9,14 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
 from scipy.special import expit
 
-from axml_jax import config as config_lib
-from axml_jax import metrics, runs
+from axml_jax import metrics
 from axml_jax.config import Config
+from axml_jax.data.base import Base, read_base
 from axml_jax.data.corpus import Document
 from axml_jax.data.store import Store, open_store, write_store
 from axml_jax.data.text import Vocabulary
@@ -24,9 +23,8 @@ from axml_jax.errors import ConfigError, InputError
 from axml_jax.layout import Layout, choose_layout
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.predict import Predictor
-from axml_jax.train.checkpoint import Checkpoints
-from axml_jax.train.initial import make_model
 from axml_jax.train.loop import train
+from axml_jax.train.trained import read_run, read_variables
 
 DEFAULT_TOP_K = 5
 
@@ -242,44 +240,10 @@ def load(run_folder: str | os.PathLike[str]) -> Model:
     Raises:
       InputError: not a run folder, a damaged one, or one without weights yet.
     """
-    folder = pathlib.Path(run_folder)
-    description = runs.read_description(folder)
-    vocabulary = Vocabulary.load(folder / "words.json")
-    labels = runs.read_json(folder / "labels.json")
-    try:
-        config = config_lib.from_dict(description["config"])
-        width = int(description["data"]["word_width"])
-        num_labels = len(labels["names"])
-        missing = {"train_counts", "train_documents"} - labels.keys()
-    except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"run.json or labels.json is damaged: {error}", file=folder) from error
-    if missing:
-        raise InputError(f"{', '.join(missing)} is missing.", file=folder / "labels.json")
-    titles = labels.get("titles")
-    if titles is not None and not (
-        isinstance(titles, list)
-        and len(titles) == num_labels
-        and all(title is None or isinstance(title, str) for title in titles)
-    ):
-        raise InputError(
-            f"'titles' should be a list of {num_labels} texts, null for none.",
-            file=folder / "labels.json",
-        )
-    module = make_model(config, len(vocabulary), num_labels, width)
-    shapes = dict(
-        jax.eval_shape(
-            module.init, jax.random.key(0), jnp.ones((1, 2), jnp.int32), jnp.full((1,), 2)
-        )
-    )
-    params = shapes.pop("params")
-    checkpoints = Checkpoints(folder, read_only=True)
-    try:
-        with _layout(config, num_labels).workspace():
-            weights, _ = checkpoints.restore_best(params)
-            constants = checkpoints.restore_constants(shapes)
-    finally:
-        checkpoints.close()
-    return Model(config, description, vocabulary, labels, module, {"params": weights, **constants})
+    run = read_run(run_folder)
+    with _layout(run.config, run.module.num_labels).workspace():
+        variables = read_variables(run)
+    return Model(run.config, run.description, run.vocabulary, run.labels, run.module, variables)
 
 
 def _layout(config: Config, num_labels: int) -> Layout:
@@ -296,6 +260,7 @@ def fit(
     config: Config | None = None,
     run_folder: str | os.PathLike[str],
     max_minutes: float | None = None,
+    init_from: str | os.PathLike[str] | None = None,
 ) -> Model:
     """Trains a model on texts in memory; the same call again continues an interrupted one.
 
@@ -308,6 +273,8 @@ def fit(
       config: The experiment; `Config()`, the paper's medium-scale setting, by default.
       run_folder: Where the run goes.
       max_minutes: End training by then, with the best weights so far.
+      init_from: A run whose best weights, words and labels to begin with; labels it does not know
+        are added.  The configuration must have its shapes.
 
     Returns:
       The trained Model, as `load` gives it.
@@ -327,35 +294,36 @@ def fit(
         _refuse_string_of_labels(names)
         documents.append(Document(text, tuple(dict.fromkeys(names))))
     folder = pathlib.Path(os.path.abspath(run_folder))
-    train(config, _store_beside(folder, documents, config), folder, max_minutes=max_minutes)
+    base = None if init_from is None else read_base(init_from)
+    store = _store_beside(folder, documents, config, base)
+    train(config, store, folder, max_minutes=max_minutes, init_from=init_from)
     return load(folder)
 
 
-def _store_beside(folder: pathlib.Path, documents: list[Document], config: Config) -> Store:
+def _store_beside(
+    folder: pathlib.Path, documents: list[Document], config: Config, base: Base | None
+) -> Store:
     """RUN_FOLDER.store, written unless these documents stand there already."""
     path = folder.with_name(folder.name + ".store")
     digest = hashlib.sha256()
     for document in documents:
         digest.update(repr(tuple(document)).encode("utf-8", "backslashreplace"))
     source = f"{len(documents)} texts in memory, sha256 {digest.hexdigest()}"
-    vectors = "ppmi" if config.model.word_vectors == "store" else "none"
-    width, seed = config.model.word_width, config.seed
+    settings: dict[str, Any] = {}
+    if base is None:
+        settings["vectors"] = "ppmi" if config.model.word_vectors == "store" else "none"
+        settings |= {"vector_width": config.model.word_width, "seed": config.seed}
     if not path.exists():
-        return write_store(
-            path,
-            {"train": documents},
-            source=source,
-            vectors=vectors,
-            vector_width=width,
-            seed=seed,
-        )
+        return write_store(path, {"train": documents}, source=source, base=base, **settings)
     store = open_store(path)
-    made = store.description["settings"]
-    if store.description["source"] != source or (
-        (made["vectors"], made["vector_width"], made["seed"]) != (vectors, width, seed)
+    made = store.description
+    if (
+        made["source"] != source
+        or made.get("base") != (base and base.describe())
+        or any(made["settings"].get(name) != value for name, value in settings.items())
     ):
         raise ConfigError(
-            f"{path} was made of other texts or labels, or with another seed or other word "
-            f"vectors; name another run_folder, or remove {folder} and {path}."
+            f"{path} was made of other texts or labels, with another seed or other word vectors, "
+            f"or for a run begun otherwise; name another run_folder, or remove {folder} and {path}."
         )
     return store

@@ -109,8 +109,8 @@ def open_run(
     Args:
       folder: The run folder.
       config: The resolved configuration.
-      data: What identifies the data: its "fingerprint" and that of its word "vectors" (or None)
-        must match to continue.
+      data: What identifies the data: its "fingerprint", that of its word "vectors" (or None), and
+        what the weights were initialised from ("init_from", or None) must match to continue.
 
     Returns:
       The folder's path, and whether the run is continued.
@@ -123,8 +123,9 @@ def open_run(
     if (folder / "run.json").is_file():
         old = read_description(folder)
         differing = _differences(_experiment(old["config"]), _experiment(config), "config")
-        for part in ("fingerprint", "vectors"):
-            differing += _differences(old["data"].get(part), data.get(part), f"data.{part}")
+        for part in ("fingerprint", "vectors", "init_from"):
+            was, is_now = (_nameless(data.get(part)) for data in (old["data"], data))
+            differing += _differences(was, is_now, f"data.{part}")
         if differing:
             raise ConfigError(
                 f"{folder} holds a run of another configuration; name another --run, or give "
@@ -144,6 +145,13 @@ def open_run(
         )
     folder.mkdir(parents=True, exist_ok=True)
     return folder, False
+
+
+def _nameless(part: Any) -> Any:
+    """What identifies a run, which may have been renamed; anything else as it is."""
+    if isinstance(part, dict):
+        return {name: value for name, value in part.items() if name != "run"}
+    return part
 
 
 def _experiment(config: dict[str, Any]) -> dict[str, Any]:

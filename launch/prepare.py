@@ -16,9 +16,12 @@ and the labels of that text on the same line of a second file, separated by spac
     python launch/prepare.py --train_texts texts.txt --train_labels labels.txt --out runs/my_store
 
 Files for validation and test are optional; without one for validation, training sets a part aside.
+With --base STORE_OR_RUN, words and labels keep the ids that they have there.
+With --base STORE_OR_RUN, words and labels keep the ids that they have there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -29,23 +32,24 @@ from axml_jax.data.readers import flags as reader_flags
 _TITLES = flags.DEFINE_string("label_titles", None, "File of titles of labels: JSON, TSV, lines.")
 _OUT = flags.DEFINE_string("out", "", "Folder to make.")
 _OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Replace the prepared data in --out.")
-_VOCABULARY = flags.DEFINE_integer("vocabulary_size", 500_000, "Words kept at most.", lower_bound=3)
-_MIN_DOCUMENTS = flags.DEFINE_integer(
+flags.DEFINE_integer("vocabulary_size", 500_000, "Words kept at most.", lower_bound=3)
+flags.DEFINE_integer(
     "min_documents", 1, "Leave out words that occur in fewer training texts.", lower_bound=1
 )
-_MAX_TOKENS = flags.DEFINE_integer(
-    "max_tokens", 0, "Cut texts after so many words; 0 keeps all.", lower_bound=0
-)
-_VECTORS = flags.DEFINE_string(
+flags.DEFINE_integer("max_tokens", 0, "Cut texts after so many words; 0 keeps all.", lower_bound=0)
+flags.DEFINE_string(
     "vectors",
     "ppmi",
     "Word vectors to begin with: ppmi makes them from the training texts; none; or a file in "
     "GloVe's text format.",
 )
-_WIDTH = flags.DEFINE_integer(
+flags.DEFINE_integer(
     "vector_width", 300, "Width of vectors made here; those of a file have its own.", lower_bound=1
 )
-_SEED = flags.DEFINE_integer("seed", 0, "Of everything random in the vectors.", lower_bound=0)
+flags.DEFINE_integer("seed", 0, "Of everything random in the vectors.", lower_bound=0)
+_BASE = flags.DEFINE_string(
+    "base", None, "An earlier store or run whose words, vectors and known labels these are."
+)
 axml_flags.require("out")
 flags.adopt_module_key_flags(reader_flags)
 flags.adopt_module_key_flags(dataset_flags)
@@ -53,7 +57,7 @@ flags.adopt_module_key_flags(dataset_flags)
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    from axml_jax.data import corpus, store, summary
+    from axml_jax.data import store, summary
     from axml_jax.data.titles import read_titles
     from axml_jax.errors import ConfigError
     from axml_jax.tables import printable
@@ -65,29 +69,21 @@ def main(argv: Sequence[str]) -> None:
             "--train_labels."
         )
     store.check_writable(_OUT.value, _OVERWRITE.value)
-    splits: dict[str, Iterable[corpus.Document]] = {}
-    if dataset_flags.is_named():
-        named = dataset_flags.open_named()
-        splits.update(named.documents)
-        source = named.source
-    elif files:
-        opened = reader_flags.open_named(files)
-        splits.update(opened.documents)
-        source = opened.source
-        for note in opened.notes:
-            print(printable(note))
+    given = [name for name in store.SETTINGS if flags.FLAGS[name].present]
+    base = store.read_base(_BASE.value, given) if _BASE.value else None
+    titles = read_titles(_TITLES.value) if _TITLES.value else None
+    opened = reader_flags.open_named(files) if files else dataset_flags.open_named()
+    for note in opened.notes:
+        print(printable(note))
+    settings: dict[str, Any] = {name: flags.FLAGS[name].value for name in store.SETTINGS}
     written = store.write_store(
         _OUT.value,
-        splits,
-        source=source,
-        vocabulary_size=_VOCABULARY.value,
-        min_documents=_MIN_DOCUMENTS.value,
-        max_tokens=_MAX_TOKENS.value,
-        vectors=_VECTORS.value,
-        vector_width=_WIDTH.value,
-        seed=_SEED.value,
-        label_titles=read_titles(_TITLES.value) if _TITLES.value else None,
+        opened.documents,
+        source=opened.source,
+        label_titles=titles or opened.titles,
         overwrite=_OVERWRITE.value,
+        base=base,
+        **settings,
     )
     summary.show(written)
 

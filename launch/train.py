@@ -16,6 +16,12 @@ from axml_jax.data.store import open_store
 
 _STORE = flags.DEFINE_string("store", "", "The encoded data, made by launch/prepare.py.")
 _RUN = flags.DEFINE_string("run", "", "The run folder: weights, metrics, all.")
+_INIT_FROM = flags.DEFINE_string(
+    "init_from",
+    None,
+    "Begin with the best weights of this run; the store is prepared with --base, and may have "
+    "labels in addition.",
+)
 _MAX_MINUTES = flags.DEFINE_float(
     "max_minutes",
     None,
@@ -69,6 +75,7 @@ def main(argv: Sequence[str]) -> None:
             store,
             _RUN.value,
             max_minutes=_MAX_MINUTES.value,
+            init_from=_INIT_FROM.value,
             devices=processes.all_devices(_DEVICES.value),
         )
         if processes.is_first():

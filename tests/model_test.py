@@ -251,6 +251,23 @@ def test_fit_gives_what_load_gives_and_continues(
         again()
 
 
+def test_fit_begins_with_a_run_and_adds_labels(
+    labelled: tuple[list[str], list[list[str]]], tiny_config: Config, tiny_run: Path, tmp_path: Path
+) -> None:
+    texts, labels = labelled
+    labels = [[*names, "added"] if i % 4 == 0 else names for i, names in enumerate(labels)]
+    tiny_config.data.valid_fraction = 0.2
+    tiny_config.train.epochs = 1
+    folder = tmp_path / "run"
+    fitted = fit(texts, labels, config=tiny_config, run_folder=folder, init_from=tiny_run)
+    assert fitted.label_names == [*load(tiny_run).label_names, "added"]
+    assert fitted.vocabulary.words == load(tiny_run).vocabulary.words
+    again = fit(texts, labels, config=tiny_config, run_folder=folder, init_from=tiny_run)
+    assert again.predict(TEXTS) == fitted.predict(TEXTS)
+    with pytest.raises(ConfigError, match="for a run begun otherwise"):
+        fit(texts, labels, config=tiny_config, run_folder=folder)
+
+
 @pytest.mark.parametrize(
     ("texts", "labels", "message"),
     [

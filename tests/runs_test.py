@@ -309,3 +309,14 @@ def test_the_commit_is_that_of_the_source_itself(
     assert runs.commit() == head
     file.write_text("two\n")
     assert runs.commit() == f"{head}+changes"
+
+
+def test_a_run_begun_from_elsewhere_is_another_one(tmp_path: Path) -> None:
+    begun = {"run": "a", "fingerprint": "x", "step": 5}
+    folder = begin(tmp_path / "run", data={**DATA, "init_from": begun})
+    renamed = {**DATA, "init_from": {**begun, "run": "b"}}
+    assert runs.open_run(folder, CONFIG, renamed) == (folder, True)
+    with pytest.raises(ConfigError, match=r"Differing: data\.init_from\.step: 5 there, 6 here$"):
+        runs.open_run(folder, CONFIG, {**DATA, "init_from": {**begun, "step": 6}})
+    with pytest.raises(ConfigError, match=r"data\.init_from: \{'fingerprint': 'x', .* None here"):
+        runs.open_run(folder, CONFIG, DATA)

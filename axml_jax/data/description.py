@@ -90,6 +90,7 @@ def _first_fault(description: Mapping[str, Any]) -> str:
         return "'fingerprint' is no SHA-256"
     return (
         _fault_of_splits(description["splits"])
+        or _fault_of_base(description)
         or _fault_of_vectors(description)
         or _fault_of_titles(description)
         or _fault_of_files(description)
@@ -118,13 +119,27 @@ def _fault_of_splits(splits: Mapping[str, Any]) -> str:
     return ""
 
 
+def _fault_of_base(description: Mapping[str, Any]) -> str:
+    about = description.get("base")
+    if about is None:
+        return ""
+    sound = (
+        isinstance(about, dict)
+        and isinstance(about.get("name"), str)
+        and _is_sum(about.get("fingerprint"))
+        and _is_count(about.get("labels"))
+        and about["labels"] <= description["num_train_labels"]
+    )
+    return "" if sound else f"'base' does not describe a store or run: {about!r}"
+
+
 def _fault_of_vectors(description: Mapping[str, Any]) -> str:
     about = description.get("vectors", "missing")
     if about is None:
         return ""
     sound = (
         isinstance(about, dict)
-        and about.get("kind") in ("ppmi", "file")
+        and about.get("kind") in ("ppmi", "file", "base")
         and _is_count(about.get("width"))
         and _is_sum(about.get("sha256"))
     )

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from axml_jax.data.base import Base
 from axml_jax.data.corpus import Document
 from axml_jax.data.readers.documents import Documents
 from axml_jax.data.text import UNK, Vocabulary, tokenize
@@ -30,9 +31,10 @@ class Encoded(NamedTuple):
     """What `encode_splits` found out.
 
     Attributes:
-      vocabulary: The words of the split `train`.
-      label_names: Those of the split `train` by name, then the others by name.
-      num_train_labels: How many of them occur in the split `train`.
+      vocabulary: The words of the base, or else of the split `train`.
+      label_names: Those of the base, then those of the split `train` by name, then the others by
+        name.
+      num_train_labels: How many of them are the base's or occur in the split `train`.
       splits: Counts for each split, fit for JSON.
       ids: Document ids of those splits that have any.
     """
@@ -82,7 +84,8 @@ class ArrayWriter:
 class _Ids(dict[str, int]):
     """Gives every new key the next number."""
 
-    def __init__(self, first: int = 0) -> None:
+    def __init__(self, names: Iterable[str] = (), first: int = 0) -> None:
+        super().__init__((name, number) for number, name in enumerate(names, start=first))
         self.first = first
 
     def __missing__(self, key: str) -> int:
@@ -208,6 +211,7 @@ def encode_splits(
     vocabulary_size: int,
     min_documents: int,
     max_tokens: int,
+    base: Base | None = None,
 ) -> Encoded:
     """Writes tokens, labels and their offsets of every split below `folder`.
 
@@ -218,6 +222,7 @@ def encode_splits(
       vocabulary_size: The most words kept, PAD and UNK among them.
       min_documents: Words in fewer documents of `train` are left out.
       max_tokens: Words kept of a document; 0 keeps all.
+      base: Whose words and labels keep their ids; its words are then all there are.
 
     Returns:
       The vocabulary, the label names and the counts.
@@ -226,23 +231,63 @@ def encode_splits(
       InputError: A split without documents, a document whose text, id or labels are no text, or
         `train` without labels or without a word to keep.
     """
-    label_ids = _Ids()
+    label_ids = _Ids(base.label_names if base else ())
+    num_known = len(label_ids)
+    encoder = _SplitEncoder(folder, train, label_ids)
+    if base:
+        vocabulary = base.vocabulary
+        _encode_known(encoder, splits[train], vocabulary, max_tokens)
+    else:
+        vocabulary = _encode_and_count(
+            encoder, splits[train], vocabulary_size, min_documents, max_tokens
+        )
+    if not encoder.labels:
+        raise InputError(f"no document of the split {train!r} has a label: nothing can be learned")
+    num_train_labels = len(label_ids)
+    encoders = [encoder]
+    for name in splits:
+        if name != train:
+            encoder = _SplitEncoder(folder, name, label_ids)
+            _encode_known(encoder, splits[name], vocabulary, max_tokens)
+            encoders.append(encoder)
+
+    names = list(label_ids)
+    new, others = names[num_known:num_train_labels], names[num_train_labels:]
+    label_names = names[:num_known] + sorted(new) + sorted(others)
+    final = np.empty(len(names), np.int32)
+    final[[label_ids[name] for name in label_names]] = np.arange(len(names))
+    for encoder in encoders:
+        encoder.write_labels(final)
+    summaries = {encoder.name: encoder.summary(num_train_labels) for encoder in encoders}
+    about = summaries[train]
+    if base and about["unknown_tokens"] + about["empty_documents"] == about["tokens"]:
+        raise InputError(
+            f"the base {base.name} knows no word of the split {train!r}: is it of this language?"
+        )
+    ids = {encoder.name: encoder.ids for encoder in encoders if any(encoder.ids)}
+    return Encoded(vocabulary, label_names, num_train_labels, summaries, ids)
+
+
+def _encode_and_count(
+    encoder: _SplitEncoder,
+    documents: Iterable[Document],
+    vocabulary_size: int,
+    min_documents: int,
+    max_tokens: int,
+) -> Vocabulary:
+    """Encodes documents by the vocabulary that is made of them, and returns it."""
     words = _Ids(first=UNK + 1)
     in_documents: Counter[str] = Counter()
 
-    def encode_train(document: Sequence[str]) -> np.ndarray:
+    def encode(document: Sequence[str]) -> np.ndarray:
         in_documents.update(set(document))
         return np.array([words[word] for word in document] or [UNK], np.int32)
 
-    encoder = _SplitEncoder(folder, train, label_ids)
-    encoder.documents(splits[train], max_tokens, encode_train)
-    num_train_labels = len(label_ids)
-    if not num_train_labels:
-        raise InputError(f"no document of the split {train!r} has a label: nothing can be learned")
+    encoder.documents(documents, max_tokens, encode)
     vocabulary = Vocabulary.from_counts(in_documents, vocabulary_size, min_documents)
-    if len(vocabulary) == UNK + 1:
+    if len(vocabulary) == UNK + 1 and encoder.labels:
         raise InputError(
-            f"no word of the split {train!r} occurs in {min_documents} documents or more: "
+            f"no word of the split {encoder.name!r} occurs in {min_documents} documents or more: "
             "nothing is left to learn from"
         )
     final = np.full(len(words) + UNK + 1, UNK, np.int32)
@@ -250,31 +295,19 @@ def encode_splits(
         final[words[word]] = number
     encoder.replace_tokens(final)
     encoder.distinct_unknown = len(words) - (len(vocabulary) - (UNK + 1))
-    words.clear()
-    in_documents.clear()
+    return vocabulary
 
-    encoders = [encoder]
+
+def _encode_known(
+    encoder: _SplitEncoder, documents: Iterable[Document], vocabulary: Vocabulary, max_tokens: int
+) -> None:
+    """Encodes documents by a vocabulary that is there."""
     known = frozenset(vocabulary.words)
     unknown: set[str] = set()
 
-    def encode_others(document: Sequence[str]) -> np.ndarray:
+    def encode(document: Sequence[str]) -> np.ndarray:
         unknown.update(set(document) - known)
         return vocabulary.encode_words(document)
 
-    for name in splits:
-        if name != train:
-            encoder = _SplitEncoder(folder, name, label_ids)
-            encoder.documents(splits[name], max_tokens, encode_others)
-            encoder.distinct_unknown = len(unknown)
-            unknown.clear()
-            encoders.append(encoder)
-
-    names = list(label_ids)
-    label_names = sorted(names[:num_train_labels]) + sorted(names[num_train_labels:])
-    final = np.empty(len(names), np.int32)
-    final[[label_ids[name] for name in label_names]] = np.arange(len(names))
-    for encoder in encoders:
-        encoder.write_labels(final)
-    summaries = {encoder.name: encoder.summary(num_train_labels) for encoder in encoders}
-    ids = {encoder.name: encoder.ids for encoder in encoders if any(encoder.ids)}
-    return Encoded(vocabulary, label_names, num_train_labels, summaries, ids)
+    encoder.documents(documents, max_tokens, encode)
+    encoder.distinct_unknown = len(unknown)

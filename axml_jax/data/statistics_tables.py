@@ -24,9 +24,7 @@ def show(found: Mapping[str, Any]) -> None:
     """Prints what `axml_jax.data.statistics.gather` found."""
     splits = found["splits"]
     header, rows = table_one.table_cells([table_one.Row(**found["table_one"])])
-    # Turned, for nine columns are more than a terminal has room for.
-    turned = list(zip(header, *rows, strict=True))
-    show_table("Table 1", turned[0], turned[1:], _remarks(found["store"], splits))
+    show_table("Table 1", header, rows, _remarks(found["store"], splits))
     spread = [[f"words, {name}", *_spread(s["words_per_document"])] for name, s in splits.items()]
     spread += [
         [f"labels, {name}", *_spread(s["labels_per_document"])] for name, s in splits.items()

@@ -11,8 +11,9 @@
     SPLIT/ids.json           document ids, where there are any
 
 Document `i` of a split is `tokens[offsets[i]:offsets[i + 1]]`, its labels likewise.  The labels
-seen in the split `train` come first, by name; then those only seen elsewhere, by name.  Nothing in
-it is pickled, and nothing in it is executed.  Knows nothing about models.
+seen in the split `train` come first, by name; then those only seen elsewhere, by name.  Before all
+of them stand those of a base (`axml_jax.data.base`), where there is one.  Nothing in it is pickled,
+and nothing in it is executed.  Knows nothing about models.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from axml_jax.data import vectors as word_vectors
+from axml_jax.data.base import DECIDED, Base, read_base, refuse_decided
 from axml_jax.data.corpus import Document
 from axml_jax.data.description import FORMAT, TRAIN, VERSION, is_split_name
 from axml_jax.data.encode import encode_splits
@@ -47,7 +49,20 @@ from axml_jax.data.titles import Titles
 from axml_jax.errors import InputError
 from axml_jax.jsonio import write_json
 
-__all__ = ["TRAIN", "Split", "Store", "check_writable", "is_store", "open_store", "write_store"]
+__all__ = [
+    "SETTINGS",
+    "TRAIN",
+    "Split",
+    "Store",
+    "check_writable",
+    "is_store",
+    "open_store",
+    "read_base",
+    "write_store",
+]
+
+SETTINGS = ("vocabulary_size", "min_documents", "max_tokens", "vectors", "vector_width", "seed")
+"""Arguments of `write_store` that the description of a store repeats."""
 
 
 def write_store(
@@ -63,6 +78,7 @@ def write_store(
     seed: int = 0,
     label_titles: Titles | None = None,
     overwrite: bool = False,
+    base: Base | str | Path | None = None,
 ) -> Store:
     """Encodes documents and writes them as a store.
 
@@ -84,6 +100,10 @@ def write_store(
       seed: Of the vectors' random parts.
       label_titles: What people call the labels, as `axml_jax.data.titles.read_titles` gives it.
       overwrite: Whether a store at `path` may be replaced; anything else there never is.
+      base: An earlier store or run (`read_base`) whose words and known labels keep their ids, and
+        whose word vectors these are, if a store has any; a run keeps its own, which training from
+        it begins with.  Words that it does not know are UNK.  The labels new in `train` follow its
+        own.  Of the settings above only `max_tokens` can then be chosen.
 
     Returns:
       The store, opened.
@@ -91,6 +111,7 @@ def write_store(
     Raises:
       InputError: Something is at `path` already, or the documents, vectors or titles are not
         usable.
+      ConfigError: A setting was chosen that is for the base to decide.
       ValueError: There is no split `train`, or another argument is out of range.
     """
     path = Path(path)
@@ -110,26 +131,37 @@ def write_store(
         "vector_width": vector_width,
         "seed": seed,
     }
+    if base is not None:
+        defaults = write_store.__kwdefaults__ or {}
+        refuse_decided(name for name in SETTINGS if settings[name] != defaults[name])
+        base = base if isinstance(base, Base) else read_base(base)
+        settings = {name: settings[name] for name in SETTINGS if name not in DECIDED}
     partial: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         name = tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
         partial = Path(name)
         partial.chmod(0o777 & ~_umask())
-        encoded = encode_splits(partial, splits, TRAIN, vocabulary_size, min_documents, max_tokens)
+        encoded = encode_splits(
+            partial, splits, TRAIN, vocabulary_size, min_documents, max_tokens, base
+        )
         encoded.vocabulary.save(partial / WORDS)
         write_json(partial / LABELS, encoded.label_names)
         for name, ids in encoded.ids.items():
             write_json(partial / name / IDS, ids)
-        titles = _write_titles(partial, label_titles, encoded.label_names)
+        titles = _write_titles(partial, label_titles, base, encoded.label_names)
         words = encoded.vocabulary
-        about = _write_vectors(partial, splits, vectors, words, vector_width, seed)
+        if base:
+            about = _copy_vectors(partial, base)
+        else:
+            about = _write_vectors(partial, splits, vectors, words, vector_width, seed)
         files = sorted(file for file in partial.rglob("*") if file.is_file())
         description = {
             "format": FORMAT,
             "version": VERSION,
             "source": source,
             "settings": settings,
+            "base": base and base.describe(),
             "words": len(encoded.vocabulary),
             "labels": len(encoded.label_names),
             "num_train_labels": encoded.num_train_labels,
@@ -198,17 +230,30 @@ def _tokens(folder: Path, split: str) -> np.ndarray:
 
 
 def _write_titles(
-    folder: Path, titles: Titles | None, names: Sequence[str]
+    folder: Path, titles: Titles | None, base: Base | None, names: Sequence[str]
 ) -> dict[str, Any] | None:
-    if titles is None:
+    """Writes the titles that are given and, where none is, the base's."""
+    found = titles.of_labels(names) if titles else [None] * len(names)
+    if base:
+        pairs = zip(names, found, strict=True)
+        found = [base.titles.get(name) if title is None else title for name, title in pairs]
+    known = sum(title is not None for title in found)
+    if not known:
         return None
-    found = titles.of_labels(names)
     write_json(folder / TITLES, found)
     return {
-        "file": Path(titles.file).name,
-        "labels_found": sum(title is not None for title in found),
+        "file": Path(titles.file).name if titles else base and base.name,
+        "labels_found": known,
         "sha256": file_sum(folder / TITLES),
     }
+
+
+def _copy_vectors(folder: Path, base: Base) -> dict[str, Any] | None:
+    if base.vectors is None:
+        return None
+    np.save(folder / VECTORS, base.vectors, allow_pickle=False)
+    about = {"kind": "base", "width": base.vectors.shape[1]}
+    return {**about, "sha256": file_sum(folder / VECTORS)}
 
 
 def _put_in_place(partial: Path, path: Path, overwrite: bool) -> None:

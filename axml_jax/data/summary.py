@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from axml_jax.data.store import TRAIN, Store
 from axml_jax.tables import printable, show_table
 
@@ -41,6 +43,8 @@ def notes(store: Store) -> list[str]:
         words += ", without vectors"
     elif about["kind"] == "ppmi":
         words += f", vectors of width {about['width']} made from the training texts (ppmi)"
+    elif about["kind"] == "base":
+        words += f", vectors of width {about['width']} of the base"
     else:
         words += (
             f", vectors of width {about['width']} from {about['file']} for "
@@ -53,7 +57,23 @@ def notes(store: Store) -> list[str]:
             f"titles from {titles['file']} for {titles['labels_found']:,} of "
             f"{description['labels']:,} labels"
         )
+    if description.get("base"):
+        lines.append(_of_base(store))
     return [*lines, f"fingerprint {store.fingerprint[:16]}, in {store.path}"]
+
+
+def _of_base(store: Store) -> str:
+    """What of the store its base knows."""
+    description = store.description
+    base, train = description["base"], description["splits"][TRAIN]
+    known = base["labels"]
+    absent = known - np.count_nonzero(store.label_counts[:known])
+    return (
+        f"words and labels of {base['name']} (fingerprint {base['fingerprint'][:16]}): "
+        f"{train['unknown_tokens']:,} of {train['tokens']:,} words of the training texts are "
+        f"unknown to it; {store.num_train_labels - known:,} labels are new, {known:,} known, "
+        f"{absent:,} of these without a training document here"
+    )
 
 
 def show(store: Store) -> None:

@@ -49,7 +49,8 @@ def word_width(config: Config, store: Store) -> int:
         raise ConfigError(
             f"the store {store.path} has no word vectors, and config.model.word_vectors is "
             "'store'. Prepare it with --vectors ppmi, or set "
-            "--config.model.word_vectors=random."
+            "--config.model.word_vectors=random; prepared with --base RUN, train it with "
+            "--init_from RUN."
         )
     return int(store.vectors.shape[1])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
+import os
 import pathlib
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,7 @@ from axml_jax.errors import ConfigError
 from axml_jax.progress import bar, say, silenced
 from axml_jax.train import initial, processes
 from axml_jax.train.checkpoint import SharedCheckpoints
+from axml_jax.train.extending import extended_values, read_origin
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.pace import Pace
 from axml_jax.train.plan import Plan, make_plan
@@ -58,6 +60,7 @@ def train(
     *,
     max_minutes: float | None = None,
     devices: Sequence[Any] | None = None,
+    init_from: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Trains a model, or continues the run that is in the folder.
 
@@ -68,6 +71,7 @@ def train(
       max_minutes: End training, with the best weights and their validation done, by then.
       devices: The devices to train on, the same list in every process, ordered by process; all
         of all processes by default.
+      init_from: A run whose best weights to begin with; see `extending`.
 
     Returns:
       How it ended: {"step", "epoch", "ended", "best_step", "validation": metrics}.
@@ -85,30 +89,22 @@ def train(
         configuration=config.to_dict(),
         store=[store.fingerprint, vectors and vectors["sha256"]],
         devices=[device.id for device in chosen],
+        init_from=init_from is not None,
     )
-    plan = make_plan(config, store, chosen)
-    data = {
-        "path": str(store.path.resolve()),
-        "fingerprint": store.fingerprint,
-        "vectors": vectors and vectors["sha256"],
-        "max_tokens": plan.max_tokens,
-        "source": store.description.get("source"),
-    }
+    plan = make_plan(config, store, chosen, read_origin(init_from, config, store))
     folder = pathlib.Path(run_folder)
     with contextlib.ExitStack() as stack:
         if not processes.is_first():
             stack.enter_context(silenced())
-        processes.on_first(lambda: _open(folder, plan, data, stack))
+        processes.on_first(lambda: _open(folder, plan, stack))
         session = _Session(plan, folder, begin, max_minutes)
         stack.callback(session.close)
         return session.run()
 
 
-def _open(
-    folder: pathlib.Path, plan: Plan, data: dict[str, Any], stack: contextlib.ExitStack
-) -> None:
+def _open(folder: pathlib.Path, plan: Plan, stack: contextlib.ExitStack) -> None:
     """Makes or opens the run folder, which stays locked until the stack is closed."""
-    config = plan.config.to_dict()
+    config, data = plan.config.to_dict(), plan.data()
     runs.open_run(folder, config, data)
     stack.enter_context(runs.locked(folder))
     # Once more, now alone: meanwhile another process may have begun a run here.
@@ -155,7 +151,8 @@ class _Session:
         # One reads documents for label states; the others get its values below.
         with plan.layout.workspace():
             reads = not begun and processes.is_first()
-            params, constants = initial.initial_values(plan, self.init_key, reads)
+            values = extended_values if plan.origin else initial.initial_values
+            params, constants = values(plan, self.init_key, reads)
             state = self.optimizer.start(params)
             del params  # the state holds them; a second copy would stay for the whole run
             self.checkpoints.save_constants(constants)

@@ -20,6 +20,7 @@ from axml_jax.errors import ConfigError, InputError
 from axml_jax.layout import Layout, choose_layout
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.train import initial, processes
+from axml_jax.train.extending import Origin
 
 # These numbers keep the draws apart from the epochs' orders, which are drawn from (seed, epoch).
 _VALID_DRAW = 0x7661
@@ -86,6 +87,7 @@ class Plan:
       model: The module, without parameters.
       layout: How work is dealt to the devices.
       padding: How much of what an epoch computes is padding.
+      origin: The run that this one begins with, or None.
     """
 
     config: Config
@@ -97,6 +99,7 @@ class Plan:
     model: AttentionXML
     layout: Layout
     padding: Padding
+    origin: Origin | None = None
 
     @property
     def total_steps(self) -> int:
@@ -109,9 +112,29 @@ class Plan:
         kept = self.store.description["settings"]["max_tokens"]
         return min(kept or self.config.data.max_tokens, self.config.data.max_tokens)
 
+    def data(self) -> dict[str, Any]:
+        """What run.json says of the data; see `axml_jax.runs.open_run`."""
+        vectors = self.store.description.get("vectors")
+        return {
+            "path": str(self.store.path.resolve()),
+            "fingerprint": self.store.fingerprint,
+            "vectors": vectors and vectors["sha256"],
+            "max_tokens": self.max_tokens,
+            "source": self.store.description.get("source"),
+            "init_from": self.origin and self.origin.describe(),
+        }
 
-def make_plan(config: Config, store: Store, devices: list[Any]) -> Plan:
+
+def make_plan(
+    config: Config, store: Store, devices: list[Any], origin: Origin | None = None
+) -> Plan:
     """Chooses parts, batches and model.
+
+    Args:
+      config: The experiment.
+      store: Encoded documents.
+      devices: Of all processes.
+      origin: The run to begin with; None for a new beginning.
 
     Raises:
       ConfigError: settings that cannot be with this data or these devices.
@@ -139,7 +162,7 @@ def make_plan(config: Config, store: Store, devices: list[Any]) -> Plan:
         seed=config.seed,
         rows=processes.own_rows(devices, data.batch_size),
     )
-    width = initial.word_width(config, store)
+    width = origin.word_width if origin else initial.word_width(config, store)
     model = initial.make_model(config, len(store.vocabulary), store.num_train_labels, width)
     try:
         # Shapes only: finds what the model refuses, such as an attention that is not served.
@@ -152,4 +175,4 @@ def make_plan(config: Config, store: Store, devices: list[Any]) -> Plan:
             f"{config.model.recurrence}: {error}"
         ) from error
     padding = batches.padding()
-    return Plan(config, store, devices, parts, buckets, batches, model, layout, padding)
+    return Plan(config, store, devices, parts, buckets, batches, model, layout, padding, origin)

@@ -138,6 +138,32 @@ def test_titles_of_labels(
     assert open_store(tmp_path / "store").label_titles[1] == "Animals at home"
 
 
+def test_by_the_ids_of_an_earlier_store(
+    root: Path, user_environment: dict[str, str], own_files: list[str], tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    flags = [*own_files, "--separator=;"]
+    done = prepare(root, user_environment, *flags, f"--out={first}", "--vector_width=5")
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "l.txt").write_text("pets\nzoo\n\n")
+    base = [*flags, f"--base={first}", f"--out={tmp_path / 'second'}"]
+    done = prepare(root, user_environment, *base)
+    assert done.returncode == 0, done.stderr
+    store = open_store(tmp_path / "second")
+    assert store.label_names == ["cat animal", "pets", "zoo", "new"]
+    assert store.num_train_labels == 3
+    assert store.vocabulary.words == open_store(first).vocabulary.words
+    assert "1 labels are new, 2 known, 1 of these without" in " ".join(done.stdout.split())
+
+    # Before any file is looked at; also where it is what would be taken anyway.
+    (tmp_path / "t.txt").unlink()
+    chosen = ("--vectors=ppmi", "--vocabulary_size=9")
+    done = prepare(root, user_environment, *base, "--overwrite", *chosen)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: --vocabulary_size, --vectors cannot be had with --base")
+
+
 def test_bad_input_is_one_line(
     root: Path, user_environment: dict[str, str], own_files: list[str], tmp_path: Path
 ) -> None:

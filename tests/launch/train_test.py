@@ -75,6 +75,27 @@ def test_a_run_without_optional_packages_then_another_command(
     assert line.endswith("Differing: config.train.epochs: 1 there, 2 here")
 
 
+def test_a_run_that_begins_with_another_one(
+    tmp_path: Path, tiny_run: Path, tiny_store: Store, launch: Launch
+) -> None:
+    (tmp_path / "t.txt").write_text("parse the flags\n" * 9 + "the command line\n" * 9)
+    (tmp_path / "l.txt").write_text("fresh\n" * 9 + "absl\n" * 9)
+    files = ("--train_texts=t.txt", "--train_labels=l.txt")
+    done = launch("prepare", *files, f"--base={tiny_run}", "--out=store")
+    assert done.returncode == 0, done.stderr
+    command = ("train", "--store=store", "--run=run", *SMALL, "--config.train.epochs=1")
+    done = launch(*command, f"--init_from={tiny_run}")
+    assert done.returncode == 0, done.stderr
+    names = axml_jax.load(tiny_run).label_names
+    assert axml_jax.load(tmp_path / "run").label_names == [*names, "fresh"]
+    assert runs.read_description(tmp_path / "run")["data"]["init_from"]["run"] == tiny_run.name
+
+    done = launch(*command)
+    assert done.returncode == 1
+    assert b"has no word vectors" in done.stderr
+    assert b"--init_from RUN" in done.stderr
+
+
 def test_a_terminated_run_is_saved_and_continues(
     root: Path, tmp_path: Path, tiny_store: Store, launch_environment: dict[str, str]
 ) -> None:

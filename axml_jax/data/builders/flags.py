@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from absl import flags
 
-from axml_jax.data.builders.named import TFDS, Named, open_dataset
+from axml_jax.data.builders.named import TFDS, open_dataset
 from axml_jax.data.builders.tfds_documents import Features
 from axml_jax.data.readers import flags as reader_flags
+from axml_jax.data.readers.opening import Opened
 from axml_jax.errors import ConfigError
 
 del reader_flags  # defines --text_column, --labels_column and --id_column
@@ -35,7 +36,7 @@ def is_named() -> bool:
     return _DATASET.value is not None
 
 
-def open_named() -> Named:
+def open_named() -> Opened:
     """Opens the data set that the command line names.
 
     Raises:

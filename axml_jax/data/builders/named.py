@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import NamedTuple
 
 from axml_jax.data.builders.catalogue import DATASETS, PREFIX, PYDOCS
-from axml_jax.data.builders.published import Published, Splits, checked
+from axml_jax.data.builders.published import Published, checked
 from axml_jax.data.builders.tfds_documents import Features, open_tfds
+from axml_jax.data.readers.opening import Opened
 from axml_jax.errors import ConfigError
 
 TFDS = "tfds:"
-
-
-class Named(NamedTuple):
-    """A data set that was opened.
-
-    Attributes:
-      documents: By split, to be read once.
-      source: What it is, for the description of a store.
-    """
-
-    documents: Splits
-    source: str
 
 
 def open_dataset(
@@ -33,7 +21,7 @@ def open_dataset(
     data_dir: str | Path | None = None,
     other_counts: bool = False,
     features: Features | None = None,
-) -> Named:
+) -> Opened:
     """Opens a data set by name; while it is read it is counted, see `published.checked`.
 
     Args:
@@ -58,14 +46,14 @@ def open_dataset(
             features=features,
             builder_kwargs=kwargs if own in DATASETS else None,
         )
-        return Named({**found}, f"TFDS data set {rest}")
+        return Opened({**found}, f"TFDS data set {rest}")
     dataset = _find(name)
     if dataset is PYDOCS:
         from axml_jax.data.builders import pydocs
 
         documents, about = pydocs.build()
         source = f"{pydocs.source(about)}; fingerprint {about['fingerprint']}"
-        return Named(checked(dataset, documents, other_counts), source)
+        return Opened(checked(dataset, documents, other_counts), source)
     if manual_dir is not None:
         files = dataset.files(manual_dir)
     elif dataset.urls:
@@ -77,7 +65,7 @@ def open_dataset(
             f"--dataset {name} needs --manual_dir, the folder with its files: {dataset.source}"
         )
     splits = checked(dataset, dataset.read(files), other_counts)
-    return Named(splits, f"{dataset.name}, {dataset.homepage}")
+    return Opened(splits, f"{dataset.name}, {dataset.homepage}")
 
 
 def _find(name: str) -> Published:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from axml_jax.data.corpus import Document
 from axml_jax.data.readers import line_aligned
 from axml_jax.data.readers.documents import Documents, Options
 from axml_jax.data.readers.formats import FORMATS
 from axml_jax.data.readers.label_file import read_label_file
 from axml_jax.data.readers.layouts import Layout
 from axml_jax.data.readers.sniffing import sniff
+from axml_jax.data.titles import Titles
 from axml_jax.errors import InputError
 
 _ADVICE = {
@@ -30,11 +33,13 @@ class Opened(NamedTuple):
       documents: By split.
       source: Formats and names of the files, for the description of a store.
       notes: Sentences for people: which files are which split, what they are taken for and why.
+      titles: What people call the labels, where the data say so beside their names.
     """
 
-    documents: dict[str, Documents]
+    documents: Mapping[str, Iterable[Document]]
     source: str
-    notes: list[str]
+    notes: Sequence[str] = ()
+    titles: Titles | None = None
 
 
 def open_documents(
@@ -113,7 +118,9 @@ def open_splits(layout: Layout, format: str = "auto", options: Options | None = 
         notes.append(f"{split}: {reason}")
         files.setdefault(chosen, []).append(path.name)
     source = "; ".join(f"{FORMATS[kind].title}: {', '.join(files[kind])}" for kind in files)
-    return Opened(documents, source, notes)
+    named = options.label_file
+    titles = Titles(str(named.path), named.titles, None) if named and named.titles else None
+    return Opened(documents, source, notes, titles)
 
 
 def _check_options(path: Path, format: str, options: Options) -> None:

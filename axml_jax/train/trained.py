@@ -1,0 +1,103 @@
+"""A trained run as it lies in its folder: what it is, and its best weights.  Executes nothing."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from axml_jax import config as config_lib
+from axml_jax import runs
+from axml_jax.config import Config
+from axml_jax.data.text import Vocabulary
+from axml_jax.errors import ConfigError, InputError
+from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.train.checkpoint import Checkpoints
+from axml_jax.train.initial import make_model
+
+
+class Trained(NamedTuple):
+    """A run without its weights.
+
+    Attributes:
+      folder: Where it lies.
+      description: What run.json says.
+      config: The experiment's configuration.
+      vocabulary: Words and their ids.
+      labels: What labels.json says: "names", "train_counts", "train_documents", and perhaps
+        "titles".
+      module: The Flax module.
+    """
+
+    folder: pathlib.Path
+    description: dict[str, Any]
+    config: Config
+    vocabulary: Vocabulary
+    labels: dict[str, Any]
+    module: AttentionXML
+
+
+def read_run(run_folder: str | os.PathLike[str]) -> Trained:
+    """Reads all of a run but its weights.
+
+    Raises:
+      InputError: not a run folder, or a damaged one.
+    """
+    folder = pathlib.Path(run_folder)
+    description = runs.read_description(folder)
+    vocabulary = Vocabulary.load(folder / "words.json")
+    labels = runs.read_json(folder / "labels.json")
+    try:
+        config = config_lib.from_dict(description["config"])
+        width = int(description["data"]["word_width"])
+        num_labels = len(labels["names"])
+        missing = {"train_counts", "train_documents"} - labels.keys()
+    except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"run.json or labels.json is damaged: {error}", file=folder) from error
+    if missing:
+        raise InputError(f"{', '.join(missing)} is missing.", file=folder / "labels.json")
+    titles = labels.get("titles")
+    if titles is not None and not (
+        isinstance(titles, list)
+        and len(titles) == num_labels
+        and all(title is None or isinstance(title, str) for title in titles)
+    ):
+        raise InputError(
+            f"'titles' should be a list of {num_labels} texts, null for none.",
+            file=folder / "labels.json",
+        )
+    module = make_model(config, len(vocabulary), num_labels, width)
+    return Trained(folder, description, config, vocabulary, labels, module)
+
+
+def read_variables(run: Trained) -> dict[str, Any]:
+    """The run's best weights and its frozen tables: {"params": ..., and perhaps "constants"}.
+
+    Raises:
+      InputError: there are no weights yet, or they are damaged.
+    """
+    shapes = dict(
+        jax.eval_shape(
+            run.module.init, jax.random.key(0), jnp.ones((1, 2), jnp.int32), jnp.full((1,), 2)
+        )
+    )
+    params = shapes.pop("params")
+    checkpoints = Checkpoints(run.folder, read_only=True)
+    try:
+        weights, _ = checkpoints.restore_best(params)
+        constants = checkpoints.restore_constants(shapes)
+    finally:
+        checkpoints.close()
+    return {"params": weights, **constants}
+
+
+def best_step(run: Trained) -> int:
+    """The step of the run's best weights; raises InputError where there are none yet."""
+    checkpoints = Checkpoints(run.folder, read_only=True)
+    try:
+        return int(checkpoints.best_counters()["step"])
+    finally:
+        checkpoints.close()
