@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import drawing
+
 
 def draw(sweep: Mapping[str, Any], device: str, path: Path) -> bool:
     """Writes a PNG of two panels, one line a contender, both axes logarithmic.
@@ -21,13 +23,9 @@ def draw(sweep: Mapping[str, Any], device: str, path: Path) -> bool:
     times, peaks = lines(sweep)
     if not times and not peaks:
         return False
-    try:
-        import matplotlib
-    except ImportError:
+    pyplot = drawing.pyplot()
+    if pyplot is None:
         return False
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     figure, panels = pyplot.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
     names = list(dict.fromkeys([*times, *peaks]))  # a contender has one colour in both
     for panel, found, label in (
@@ -46,9 +44,7 @@ def draw(sweep: Mapping[str, Any], device: str, path: Path) -> bool:
         f"Label attention on {device}\n"
         f"B = {shape['batch']}, T = {shape['tokens']}, D = {shape['width']}, F = {layers}"
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, metadata={"Software": None})
-    pyplot.close(figure)
+    drawing.save(figure, path)
     return True
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import drawing
+
 
 def draw(results: Mapping[str, Any], title: str, path: Path) -> bool:
     """Writes a PNG: speed over one device's, a line for each way of dealing, and the best there is.
@@ -21,13 +23,9 @@ def draw(results: Mapping[str, Any], title: str, path: Path) -> bool:
     lines = lines_of(results)
     if not lines:
         return False
-    try:
-        import matplotlib
-    except ImportError:
+    pyplot = drawing.pyplot()
+    if pyplot is None:
         return False
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     figure, panel = pyplot.subplots(figsize=(6.5, 4.8), layout="constrained")
     for number, (name, points) in enumerate(lines.items()):
         marker = "os^Dv"[number % 5] + "-"
@@ -45,9 +43,7 @@ def draw(results: Mapping[str, Any], title: str, path: Path) -> bool:
     panel.set_xticks(counts)
     panel.grid(True, alpha=0.25)
     panel.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, metadata={"Software": None})
-    pyplot.close(figure)
+    drawing.save(figure, path)
     return True
 
 

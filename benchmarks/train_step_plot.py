@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import drawing
+
 LABELS = {
     "tokens": "tokens T",
     "num_labels": "labels L",
@@ -29,13 +31,9 @@ def draw(sweep: Mapping[str, Any], device: str, path: Path) -> bool:
     found = {size: some for size, some in found.items() if some}
     if not found:
         return False
-    try:
-        import matplotlib
-    except ImportError:
+    pyplot = drawing.pyplot()
+    if pyplot is None:
         return False
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     figure, panels = pyplot.subplots(
         1, len(found), figsize=(1 + 4.5 * len(found), 4.8), layout="constrained", squeeze=False
     )
@@ -56,9 +54,7 @@ def draw(sweep: Mapping[str, Any], device: str, path: Path) -> bool:
         f"where not varied B = {shape['batch']}, T = {shape['tokens']}, V = {shape['num_words']}, "
         f"E = {shape['word_width']}, H = {shape['hidden']}, L = {shape['num_labels']}, F = {layers}"
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, metadata={"Software": None})
-    pyplot.close(figure)
+    drawing.save(figure, path)
     return True
 
 

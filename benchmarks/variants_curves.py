@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import drawing
+
 SELECTION = "nDCG@5"
 METRICS = (SELECTION, "P@1", "P@5")
 
@@ -51,13 +53,9 @@ def compare(trained: Trained) -> dict[str, Any]:
 
 def draw(trained: Trained, title: str, path: Path) -> bool:
     """Draws every curve thinly and each variant's mean boldly; returns whether it was written."""
-    try:
-        import matplotlib
-    except ImportError:
+    pyplot = drawing.pyplot()
+    if pyplot is None:
         return False
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
     figure, panel = pyplot.subplots(figsize=(7, 4.8), layout="constrained")
     for number, (variant, found) in enumerate(trained.items()):
         epochs = [point["epoch"] for point in found[0]["curve"]]
@@ -69,7 +67,5 @@ def draw(trained: Trained, title: str, path: Path) -> bool:
     panel.set(xlabel="epoch", ylabel=f"{SELECTION} on validation, percent", title=title)
     panel.grid(True, alpha=0.25)
     panel.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, metadata={"Software": None})
-    pyplot.close(figure)
+    drawing.save(figure, path)
     return True
