@@ -68,7 +68,9 @@ def mean_logits(sources: Sequence[Predictions], top_k: int | None = None) -> Pre
     """
     for source in sources:
         if source.kind != LOGIT:
-            raise InputError(f"the mean of logits needs logits; a source has {source.kind}s.")
+            raise InputError(
+                f"the mean of logits needs logits; one source has another kind: {source.kind}."
+            )
     merged = _Merged(sources)
     total, counted = np.zeros(merged.size), np.zeros(merged.size)
     for source, entries in zip(sources, merged.entries, strict=True):

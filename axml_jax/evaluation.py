@@ -69,6 +69,7 @@ def evaluate_run(
     model = load(folder)
     data = open_store(pathlib.Path(store or model.description["data"]["path"]))
     known = len(model.label_names)
+    sources.require_same_ids(model, data)
     documents = sources.documents_of(data, split)
     # Files first: a wrong one is told before minutes of predicting.
     systems = _read(files, data, split, reading)

@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float32, Int
 
 from axml_jax.baselines.choices import AUTO
 from axml_jax.baselines.predictions import Predictions, from_lists, read_predictions
@@ -19,6 +21,8 @@ from axml_jax.data.store import Split, Store
 from axml_jax.errors import InputError
 from axml_jax.model import Model
 from axml_jax.progress import progress, say
+
+_BLOCK_ENTRIES = 1 << 24  # logits of a block of documents: 64 MB
 
 
 class Reading(NamedTuple):
@@ -84,6 +88,41 @@ def from_model(model: Model, data: Store, split: str, top_k: int) -> Predictions
     rows = list(progress(answers, f"predicting {split}", len(documents)))
     logits, label_ids = (np.stack(part) for part in zip(*rows, strict=True))
     return from_lists(label_ids, logits, len(data.label_names))
+
+
+def write_all_logits(
+    model: Model,
+    data: Store,
+    split: str,
+    path: str | os.PathLike[str],
+    labels: Int[np.ndarray, " C"],
+) -> Float32[np.ndarray, "N C"]:
+    """Writes a model's logits for whole labels to a file that may be larger than memory.
+
+    Args:
+      model, data, split: As for `from_model`.
+      path: A .npy file, label by label: what reads it by labels reads it once.
+      labels: The labels wanted, ids of the store.
+
+    Returns:
+      The file, memory-mapped, [N, C]; -inf for labels that the model does not know.
+    """
+    require_same_ids(model, data)
+    documents = documents_of(data, split)
+    shape = (len(labels), len(documents))
+    written = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    known = len(model.label_names)
+    answers = model.predict_ids((documents.document(i) for i in range(len(documents))), known)
+    rows = iter(progress(answers, f"predicting {split}", len(documents)))
+    step = max(1, _BLOCK_ENTRIES // len(data.label_names))
+    for begin in range(0, len(documents), step):
+        block = np.full((step, len(data.label_names)), -np.inf, np.float32)
+        for row, (logits, label_ids) in enumerate(islice(rows, step)):
+            block[row, label_ids] = logits
+        end = min(begin + step, len(documents))
+        written[:, begin:end] = block[: end - begin, labels].T
+    written.flush()
+    return written.T
 
 
 def from_file(

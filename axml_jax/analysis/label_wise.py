@@ -6,6 +6,7 @@ NumPy and SciPy only; knows nothing about models or files.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -83,7 +84,7 @@ def label_groups(
     edges = np.unique([0, *cuts, len(frequencies)])
     order = np.argsort(-counts, kind="stable")
     groups = []
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in pairwise(edges.tolist()):
         lowest = int(frequencies[end - 1])
         below = int(frequencies[begin - 1]) if begin else None
         members = (counts >= lowest) & (counts < (below if below else counts.max() + 1))
@@ -108,8 +109,8 @@ def label_areas(
     average_precision_score.)
 
     Args:
-      scores: [N, L], anything that is sliced like an array: a memory-mapped file may be larger
-        than memory.  Logits or probabilities.
+      scores: [N, L], logits or probabilities; a memory-mapped file may be larger than memory.  One
+        in the order of labels (an [L, N] file's transpose) is read once, another once a block.
       truth: SciPy sparse [N, L]; an entry that is not zero is a true label.
       labels: The labels wanted; None for those that occur.
 

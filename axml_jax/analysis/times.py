@@ -34,12 +34,12 @@ def training_seconds(
 ) -> float:
     """Adds up what timings.jsonl of a run tells: steps by their documents a second, validations.
 
-    Steps that an interrupted training did twice count once, as the last time.  Time before the
-    first step is over counts from the start of the process (compilation included).
+    The first steps' compilation is in it, opening the data is not.  Steps that an interrupted
+    training did twice count once, as the last time.
 
     Args:
-      timings: Its records: "step", and "documents_per_second" since the last such record,
-        "validation_seconds" or "seconds_to_first_step".
+      timings: Its records: "step", and "documents_per_second" since the last such record, or
+        "validation_seconds".
       train_documents: Documents of an epoch.
       batch_size: Documents of a step; the last of an epoch may have fewer.
 
@@ -51,23 +51,23 @@ def training_seconds(
     """
     rates: dict[int, float] = {}
     validations: dict[int, float] = {}
-    start = 0.0
     for record in timings:
         step = int(record["step"])
-        start = record.get("seconds_to_first_step", 0.0) if not start else start
         if "documents_per_second" in record:
             rates[step] = record["documents_per_second"]
         if "validation_seconds" in record:
             validations[step] = record["validation_seconds"]
     if not rates:
         raise ValueError("the timings tell of no step of training.")
+    # Training may end with a validation between two records.
+    rates.setdefault(max(rates.keys() | validations.keys()), rates[max(rates)])
     steps_per_epoch = -(-train_documents // batch_size)
 
     def documents_by(step: int) -> int:
         epoch, index = divmod(step, steps_per_epoch)
         return epoch * train_documents + min(index * batch_size, train_documents)
 
-    seconds, before = start, 0
+    seconds, before = 0.0, 0
     for step in sorted(rates):
         seconds += (documents_by(step) - before) / rates[step]
         before = documents_by(step)

@@ -77,12 +77,12 @@ def resolve(
     places = [_number(token, len(names)) for token in tokens]
     if None in places:
         expected = f"a label's number from 0 to {len(names) - 1}"
-        numbers = [token for token, place in zip(tokens, places, strict=True) if place is None]
-        unknown = numbers[0]
-        if labels == AUTO and any(not token.isdecimal() for token in tokens):
-            expected = f"one of the names of the {len(names)} labels"
-            unknown = tokens[by_name.index(None)]
-        raise refuse(unknown, expected)
+        # Where some are names, all were meant to be.
+        named = labels == AUTO and any(label is not None for label in by_name)
+        bad = by_name.index(None) if named else places.index(None)
+        if labels == AUTO:
+            expected = f"one of the names of the {len(names)} labels, or {expected}"
+        raise refuse(tokens[bad], expected)
     counts = {len(names), num_train_labels or len(names)}
     _check_count(raw, counts, "labels of the store", path)
     return _array(places), "labels by their numbers, as they are in the label set"
