@@ -24,6 +24,7 @@ from axml_jax.model import DEFAULT_TOP_K, load
 from axml_jax.tables import printable, show_table
 
 _EXAMPLE_WORDS = 40
+_MODEL, _FREQUENT = "model", "most frequent labels"
 
 Scores = dict[str, dict[str, dict[str, float]]]  # by system, metric, and "value", "low" or "high"
 
@@ -81,10 +82,10 @@ def evaluate_run(
         write_predictions(save_predictions, predicted.cut(top_k or shown), data.label_names)
 
     inverse = model.inverse_propensities(len(data.label_names), data_set)
-    lists = {"model": predicted.top_k(max(ks))}
+    lists = {_MODEL: predicted.top_k(max(ks))}
     if baseline:
         frequent = metrics.most_frequent_labels(model.label_counts, max(ks))
-        lists["most frequent labels"] = np.broadcast_to(frequent, (len(documents), len(frequent)))
+        lists[_FREQUENT] = np.broadcast_to(frequent, (len(documents), len(frequent)))
     lists |= {name: system.top_k(max(ks)) for name, system in systems.items()}
     record = {
         "run": folder.name,
@@ -139,7 +140,7 @@ def evaluate_files(
         "data": {"fingerprint": data.fingerprint},
         "evaluated_with": {"versions": runs.versions(), "commit": runs.commit()},
     }
-    for file, name in zip(files, systems, strict=True):
+    for file, name in zip(dict.fromkeys(files), systems, strict=True):
         own = {part: {name: record[part][name]} for part in ("scores", "read")}
         runs.write_json(f"{os.fspath(file)}.evaluation_{split}.json", {**record, **own})
     print_scores(record["scores"], split, data)
@@ -188,9 +189,14 @@ def _read(
     split: str,
     reading: sources.Reading | None,
 ) -> dict[str, Predictions]:
+    files = list(dict.fromkeys(files))
+    names = (
+        f"{name} (file)" if name in (_MODEL, _FREQUENT) else name
+        for name in sources.names_of(files)
+    )
     return {
         name: sources.from_file(file, data, split, reading)
-        for name, file in zip(sources.names_of(files), files, strict=True)
+        for name, file in zip(names, files, strict=True)
     }
 
 

@@ -69,7 +69,8 @@ def main(argv: Sequence[str]) -> None:
     write_predictions(_OUTPUT.value, joined, data.label_names)
     documents = data.splits[split]
     if len(documents.label_ids):
-        lists = {name: part.top_k(5) for name, part in {**systems, _COMBINE.value: joined}.items()}
+        systems[f"{_COMBINE.value} of {len(systems)}"] = joined
+        lists = {name: system.top_k(5) for name, system in systems.items()}
         inverse = evaluation.inverse_propensities(data, _DATA_SET.value)
         scores = evaluation.score_lists(lists, documents, (1, 3, 5), inverse)
         evaluation.print_scores(scores, split, data)

@@ -59,6 +59,8 @@ def main(argv: Sequence[str]) -> None:
         raise ConfigError("--run is required, or both --store and --predictions; see --help.")
     if not _RUN.value and (_BASELINE.value or _EXAMPLES.value or _SAVE.value):
         raise ConfigError("--baseline, --examples and --save_predictions need a --run.")
+    if _TOP_K.value and not _SAVE.value:
+        raise ConfigError("--top_k is for --save_predictions, which is not there.")
     # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax.evaluation import evaluate_files, evaluate_run
     from axml_jax.sources import Reading

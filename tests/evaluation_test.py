@@ -150,9 +150,10 @@ def test_files_are_scored_beside_the_model_and_alone(
     other = tmp_path / "other.txt"
     other.write_text("20 15\n" + "".join(f"{x if i % 2 else ''}\n" for i, x in enumerate(lines)))
 
-    record = evaluate_run(run, files=[saved, other])
+    (tmp_path / "model").write_text("20 15\n" + "0:1\n" * 20)
+    record = evaluate_run(run, files=[saved, other, other, tmp_path / "model"])
     scores = record["scores"]
-    assert list(scores) == ["model", "ours.jsonl", "other.txt"]
+    assert list(scores) == ["model", "ours.jsonl", "other.txt", "model (file)"]
     assert scores["ours.jsonl"] == scores["model"] == first["scores"]["model"]
     half = sum(len(split.labels(i)) > 0 for i in range(1, len(split), 2)) / len(split)
     assert scores["other.txt"]["P@1"]["value"] == pytest.approx(100 * half)

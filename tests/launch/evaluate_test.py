@@ -63,6 +63,7 @@ def test_predictions_are_saved_and_scored_without_a_run(
     [
         ([], "--run is required, or both --store and --predictions; see --help."),
         (["--store=s"], "--run is required, or both --store and --predictions; see --help."),
+        (["--run=r", "--top_k=9"], "--top_k is for --save_predictions, which is not there."),
         (
             ["--store=s", "--predictions=p", "--baseline"],
             "--baseline, --examples and --save_predictions need a --run.",
