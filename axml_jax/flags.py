@@ -11,6 +11,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from absl import app, flags, logging
 
@@ -56,6 +57,25 @@ def require(*names: str) -> None:
         flags.register_validator(name, bool, f"--{name} is required; --help explains it.")
 
 
+def check_output(flag: str, path: str, inputs: Sequence[str] = ()) -> None:
+    """Tells now, not after minutes of work, that a file cannot be written.
+
+    Args:
+      flag: The flag that names it, for the message.
+      path: The file.
+      inputs: What is read, which it must not overwrite.
+
+    Raises:
+      ConfigError: Its folder is missing, it is a folder, or it is one of the inputs.
+    """
+    if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        raise ConfigError(f"--{flag} is {path}, whose folder does not exist.")
+    if os.path.isdir(path):
+        raise ConfigError(f"--{flag} is {path}, which is a folder.")
+    if any(os.path.realpath(path) == os.path.realpath(other) for other in inputs):
+        raise ConfigError(f"--{flag} is {path}, which is read and would be overwritten.")
+
+
 def define_reading() -> None:
     """Defines flags that say how prediction files are to be read; see `read_reading`."""
     script = sys.argv[0]
@@ -70,7 +90,7 @@ def define_reading() -> None:
         reading_choices.AUTO,
         [reading_choices.AUTO, *reading_choices.LABELS],
         "What stands for a label there: its name, or its place in the store's labels.json; auto "
-        "takes names where all that occur are names.",
+        "takes names where all that occur are names, and refuses numbers that could be either.",
     )
     flags.DEFINE_string(
         "own_names",
@@ -89,7 +109,7 @@ def define_reading() -> None:
         flags.FLAGS.register_key_flag_for_module(script, flags.FLAGS[name])
 
 
-def read_reading() -> dict[str, str | None]:
+def read_reading() -> dict[str, Any]:
     """The fields of `axml_jax.sources.Reading` that the command line asks for."""
     values = flags.FLAGS
     return {

@@ -136,7 +136,7 @@ def from_file(
     reading = reading or Reading()
     names: Sequence[str] | None = None
     if reading.own_names is not None:
-        names = [line.strip() for line in read_lines(reading.own_names)]
+        names = [line.strip() for line in read_lines(pathlib.Path(reading.own_names))]
     predictions = read_predictions(
         path,
         data.label_names,

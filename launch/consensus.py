@@ -43,6 +43,7 @@ def main(argv: Sequence[str]) -> None:
     if len(set(_SOURCES.value)) < max(2, len(_SOURCES.value)):
         given = ",".join(_SOURCES.value)
         raise ConfigError(f"--sources takes two or more different ones; {given} came.")
+    axml_flags.check_output("output", _OUTPUT.value, _SOURCES.value)
     # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax import ensemble, evaluation, sources
     from axml_jax.baselines.predictions import write_predictions
@@ -54,8 +55,8 @@ def main(argv: Sequence[str]) -> None:
     models = {path: load(path) for path in _SOURCES.value if os.path.isdir(path)}
     if not models and not _STORE.value:
         raise ConfigError("--store is required where no source is a run folder.")
-    first = next(iter(models.values()), None)
-    data = open_store(_STORE.value or first.description["data"]["path"])
+    stores = [model.description["data"]["path"] for model in models.values()]
+    data = open_store(_STORE.value or stores[0])
     split = _SPLIT.value
     named = dict(zip(_SOURCES.value, sources.names_of(_SOURCES.value), strict=True))
     # Files first: a wrong one is told before minutes of predicting.

@@ -55,10 +55,12 @@ def main(argv: Sequence[str]) -> None:
     if not ks or ks[0] < 1:
         given = ",".join(_K.value)
         raise ConfigError(f"--k takes whole numbers of at least 1, such as 1,3,5; {given} came.")
-    if not _RUN.value and not (_STORE.value and _PREDICTIONS.value):
+    if not (_RUN.value or (_STORE.value and _PREDICTIONS.value)):
         raise ConfigError("--run is required, or both --store and --predictions; see --help.")
     if not _RUN.value and (_BASELINE.value or _EXAMPLES.value or _SAVE.value):
         raise ConfigError("--baseline, --examples and --save_predictions need a --run.")
+    if _SAVE.value:
+        axml_flags.check_output("save_predictions", _SAVE.value, _PREDICTIONS.value)
     if _TOP_K.value and not _SAVE.value:
         raise ConfigError("--top_k is for --save_predictions, which is not there.")
     # jax takes seconds to import; mistakes on the command line are told before that.
@@ -69,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
     if not _RUN.value:
         evaluate_files(
             _PREDICTIONS.value,
-            store=_STORE.value,
+            store=str(_STORE.value),
             split=_SPLIT.value,
             ks=ks,
             data_set=_DATA_SET.value,

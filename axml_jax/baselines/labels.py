@@ -59,8 +59,10 @@ def resolve(
         _check_count(raw, {len(own_names)}, "names that were given for its labels", path)
         places = [_number(token, len(own_names)) for token in tokens]
         if None in places:
-            bad = tokens[places.index(None)]
-            raise refuse(bad, f"a number from 0 to {len(own_names) - 1} into the file's own labels")
+            raise refuse(
+                tokens[places.index(None)],
+                f"a number from 0 to {len(own_names) - 1} into the file's own labels",
+            )
         tokens = [own_names[place] for place in places if place is not None]
     by_name = [names.get(token) for token in tokens]
     known = None not in by_name
@@ -71,10 +73,15 @@ def resolve(
             raise refuse(raw.tokens[bad], f"one of the names of the {len(names)} labels{shown}")
         how = "by their own numbers" if own_names is not None else "by their names"
         return _array(by_name), f"labels {how}"
-    # A matrix without names counts its columns as we count, unless our very names are numbers.
-    if labels == AUTO and known and tokens:
-        return _array(by_name), "labels by their names, as all of them are names"
     places = [_number(token, len(names)) for token in tokens]
+    if labels == AUTO and known and tokens:
+        if None not in places and places != by_name:
+            raise InputError(
+                "its labels are numbers that are both names of labels and places of others in the "
+                "label set; say which is meant: names or ids (--labels).",
+                file=path,
+            )
+        return _array(by_name), "labels by their names, as all of them are names"
     if None in places:
         expected = f"a label's number from 0 to {len(names) - 1}"
         # Where some are names, all were meant to be.

@@ -141,7 +141,8 @@ def read_predictions(
         on these alone may say so where the file holds a number of labels.  None for all.
       format: One of `choices.FORMATS`; "auto" lets the file tell.
       labels: What stands for a label: "names", or "ids", its place in `label_names`; "auto" takes
-        names where all that occur are names.
+        names where all that occur are names, and refuses numbers that could be either.  JSON lines
+        always have names.
       own_names: The system's own label names by its own numbers, where these are not ours.
       kind: What the scores are (see `Predictions`); "auto" takes logits where the file calls them
         so, else probabilities where all lie in 0..1, else scores.

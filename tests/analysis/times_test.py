@@ -1,5 +1,8 @@
 """Times added up from a run's records."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from axml_jax.analysis import Times, training_seconds
@@ -18,6 +21,17 @@ def test_by_hand() -> None:
     # What is done again replaces what was lost.
     again = [*timings, {"step": 4, "documents_per_second": 3.0}]
     assert training_seconds(again, 10, 4) == pytest.approx(4 + 7 + 2 + 2 + 5)
+
+
+def test_the_records_of_a_run(tiny_run: Path) -> None:
+    timings = [json.loads(line) for line in (tiny_run / "timings.jsonl").read_text().splitlines()]
+    validations = [record.get("validation_seconds", 0.0) for record in timings]
+    rates = [
+        record["documents_per_second"] for record in timings if "documents_per_second" in record
+    ]
+    found = training_seconds(timings, 44, 8)
+    # Three epochs; no faster than at the best rate, no slower than at the worst.
+    assert 3 * 44 / max(rates) <= found - sum(validations) <= 3 * 44 / min(rates)
 
 
 def test_a_run_without_steps() -> None:

@@ -109,9 +109,15 @@ def test_numbers_that_are_names_are_names(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.label_ids, [1, 2])
     assert "labels by their names, as all of them are names" in found.taken_for
     (tmp_path / "g").write_text("1:0.5 2:0.25\n")
-    np.testing.assert_array_equal(read(tmp_path / "g", names=names, documents=1).label_ids, [0, 2])
+    with pytest.raises(InputError, match="both names of labels and places of others"):
+        read(tmp_path / "g", names=names, documents=1)
+    by_name = read(tmp_path / "g", names=names, documents=1, labels="names")
+    np.testing.assert_array_equal(by_name.label_ids, [0, 2])
     by_id = read(tmp_path / "g", names=names, documents=1, labels="ids")
     np.testing.assert_array_equal(by_id.label_ids, [1, 2])
+    # Where a label's name is its number, both are the same.
+    same = read(tmp_path / "g", names=["0", "1", "2"], documents=1)
+    np.testing.assert_array_equal(same.label_ids, [1, 2])
     with pytest.raises(InputError, match=r"g:1: unknown label '2'.*from 0 to 1"):
         read(tmp_path / "g", names=["a", "1"], documents=1)
 

@@ -68,3 +68,16 @@ def test_one_source_is_none(sources: str, launch: Launch) -> None:
     assert done.returncode == 1
     told = f"error: --sources takes two or more different ones; {sources} came.\n"
     assert done.stderr.decode() == told
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("gone/c", "--output is gone/c, whose folder does not exist."),
+        (".", "--output is ., which is a folder."),
+        ("./a", "--output is ./a, which is read and would be overwritten."),
+    ],
+)
+def test_where_nothing_can_be_written(output: str, told: str, launch: Launch) -> None:
+    done = launch("consensus", "--sources=a,b", f"--output={output}")
+    assert (done.returncode, done.stderr.decode()) == (1, f"error: {told}\n")
