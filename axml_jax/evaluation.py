@@ -1,4 +1,4 @@
-"""Scoring a run on a split of a store: the table, the intervals, the record of it.
+"""Scoring runs and prediction files on a split of a store: the table, the intervals, the record.
 
 Knows the run folder and the store; the metrics themselves are `axml_jax.metrics`.
 """
@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 from scipy.special import expit
 
-from axml_jax import metrics, runs
+from axml_jax import metrics, runs, sources
 from axml_jax.analysis import bootstrap_intervals
-from axml_jax.data.store import Store, open_store
+from axml_jax.baselines.predictions import Predictions, write_predictions
+from axml_jax.data.store import TRAIN, Split, Store, open_store
 from axml_jax.data.text import UNK
 from axml_jax.data.titles import shown_label
-from axml_jax.errors import InputError
-from axml_jax.model import DEFAULT_TOP_K, Model, load
-from axml_jax.progress import progress
+from axml_jax.model import DEFAULT_TOP_K, load
 from axml_jax.tables import printable, show_table
 
 _EXAMPLE_WORDS = 40
+_MODEL, _FREQUENT = "model", "most frequent labels"
+
+Scores = dict[str, dict[str, dict[str, float]]]  # by system, metric, and "value", "low" or "high"
 
 
 def evaluate_run(
@@ -36,6 +39,10 @@ def evaluate_run(
     data_set: str = "",
     baseline: bool = False,
     examples: int = 0,
+    files: Sequence[str | os.PathLike[str]] = (),
+    reading: sources.Reading | None = None,
+    save_predictions: str | os.PathLike[str] | None = None,
+    top_k: int | None = None,
 ) -> dict[str, Any]:
     """Scores a run, prints a table, and writes RUN/evaluation_SPLIT.json.
 
@@ -48,47 +55,45 @@ def evaluate_run(
       data_set: Chooses the propensity constants; see `metrics.propensity_constants`.
       baseline: Score the most frequent training labels beside the model.
       examples: How many documents to show with their labels.
+      files: Other systems' predictions for the split, to score beside the model.
+      reading: How to read them.
+      save_predictions: Where the model's predictions go, as JSON lines with logits.
+      top_k: Labels of a document that go there; by default as many as scoring needs.
 
     Returns:
       The record that is written.
 
     Raises:
-      InputError: no such run, store or split, or a store of another vocabulary or label set.
+      InputError: no such run, store or split, a store of another vocabulary or label set, or a
+        prediction file that is not for this split.
     """
     folder = pathlib.Path(run_folder)
     model = load(folder)
     data = open_store(pathlib.Path(store or model.description["data"]["path"]))
-    _require_same_ids(model, data)
-    if split not in data.splits:
-        raise InputError(
-            f"the store has no split {split!r}; it has {', '.join(data.splits)}.", file=data.path
-        )
     known = len(model.label_names)
-    documents = data.splits[split]
-    if len(documents) == 0:
-        raise InputError(f"the split {split!r} has no documents.", file=data.path)
-    truth = documents.label_matrix(len(data.label_names))
-    # Where the model has fewer labels than k, P@k still divides by k.
-    shown = min(max(*ks, DEFAULT_TOP_K), known)
-    answers = model.predict_ids((documents.document(i) for i in range(len(documents))), shown)
-    rows = list(progress(answers, f"predicting {split}", len(documents)))
-    label_ids = np.stack([ids for _, ids in rows])
+    sources.require_same_ids(model, data)
+    documents = sources.documents_of(data, split)
+    # Files first: a wrong one is told before minutes of predicting.
+    systems = _read(files, data, split, reading)
+    shown = max(*ks, DEFAULT_TOP_K)
+    begin = time.perf_counter()
+    predicted = sources.from_model(model, data, split, max(shown, top_k or 0))
+    seconds = time.perf_counter() - begin
+    if save_predictions is not None:
+        write_predictions(save_predictions, predicted.cut(top_k or shown), data.label_names)
 
-    a, b = metrics.propensity_constants(data_set)
     inverse = model.inverse_propensities(len(data.label_names), data_set)
-    scores = {"model": _scores(label_ids, truth, ks, inverse)}
+    lists = {_MODEL: predicted.top_k(max(ks))}
     if baseline:
         frequent = metrics.most_frequent_labels(model.label_counts, max(ks))
-        same = np.broadcast_to(frequent, (len(documents), len(frequent)))
-        scores["most frequent labels"] = _scores(same, truth, ks, inverse)
+        lists[_FREQUENT] = np.broadcast_to(frequent, (len(documents), len(frequent)))
+    lists |= {name: system.top_k(max(ks)) for name, system in systems.items()}
     record = {
         "run": folder.name,
-        "split": split,
-        "documents": len(documents),
-        "labels": len(data.label_names),
+        **_about(data, split, data_set, score_lists(lists, documents, ks, inverse)),
         "unseen_labels": len(data.label_names) - known,
-        "propensity": {"A": a, "B": b},
-        "scores": scores,
+        "prediction_seconds": seconds,
+        "read": {name: system.taken_for for name, system in systems.items()},
         "config": model.description["config"],
         "data": {key: value for key, value in model.description["data"].items() if key != "path"},
         "trained_with": {
@@ -97,23 +102,114 @@ def evaluate_run(
         "evaluated_with": runs.environment(),
     }
     runs.write_json(folder / f"evaluation_{split}.json", record)
-    _print_table(scores, f"{split}: {len(documents):,} documents, {len(data.label_names):,} labels")
+    print_scores(record["scores"], split, data)
     for i in _spread(len(documents), examples):
-        _print_example(model, data, split, i, rows[i], truth)
+        _print_example(data, split, i, predicted.cut(min(shown, known)))
     return record
 
 
-def _require_same_ids(model: Model, data: Store) -> None:
-    known = len(model.label_names)
-    if (
-        data.label_names[:known] != model.label_names
-        or data.vocabulary.words != model.vocabulary.words
-    ):
-        raise InputError(
-            "this store has another vocabulary or other labels than the run; score the run on "
-            "the store it was trained on, or on one prepared with the same training texts.",
-            file=data.path,
-        )
+def evaluate_files(
+    files: Sequence[str | os.PathLike[str]],
+    *,
+    store: str | os.PathLike[str],
+    split: str = "test",
+    ks: Sequence[int] = (1, 3, 5),
+    data_set: str = "",
+    reading: sources.Reading | None = None,
+) -> dict[str, Any]:
+    """Scores prediction files without any run, and writes FILE.evaluation_SPLIT.json beside each.
+
+    Args:
+      files: Predictions for the split, of whatever systems.
+      store: The encoded data.
+      split, ks, data_set, reading: As for `evaluate_run`.
+
+    Returns:
+      The record of all of them; the one beside a file holds that file's scores only.
+
+    Raises:
+      InputError: no such store or split, or a prediction file that is not for this split.
+    """
+    data = open_store(pathlib.Path(store))
+    documents = sources.documents_of(data, split)
+    systems = _read(files, data, split, reading)
+    inverse = inverse_propensities(data, data_set)
+    lists = {name: system.top_k(max(ks)) for name, system in systems.items()}
+    record = {
+        **_about(data, split, data_set, score_lists(lists, documents, ks, inverse)),
+        "read": {name: system.taken_for for name, system in systems.items()},
+        "data": {"fingerprint": data.fingerprint},
+        "evaluated_with": {"versions": runs.versions(), "commit": runs.commit()},
+    }
+    for file, name in zip(dict.fromkeys(files), systems, strict=True):
+        own = {part: {name: record[part][name]} for part in ("scores", "read")}
+        runs.write_json(f"{os.fspath(file)}.evaluation_{split}.json", {**record, **own})
+    print_scores(record["scores"], split, data)
+    return record
+
+
+def inverse_propensities(data: Store, data_set: str = "") -> np.ndarray | None:
+    """1 / p of each label of a store; None with fewer than three training documents."""
+    num_documents = len(data.splits[TRAIN])
+    if num_documents < 3:
+        return None
+    a, b = metrics.propensity_constants(data_set)
+    return metrics.inverse_propensities(data.label_counts, num_documents, a, b)
+
+
+def score_lists(
+    lists: Mapping[str, np.ndarray],
+    documents: Split,
+    ks: Sequence[int],
+    inverse: np.ndarray | None,
+) -> Scores:
+    """Every metric of every system, with 95 % bootstrap intervals over documents.
+
+    Args:
+      lists: int [N, K] by system, labels best first, -1 after the last.
+      documents: What they were predicted for.
+      ks: Cut-offs.
+      inverse: Inverse propensities [L], or None.
+
+    Returns:
+      {"value", "low", "high"} by system and metric.
+    """
+    truth = documents.label_matrix()
+    return {name: _scores(label_ids, truth, ks, inverse) for name, label_ids in lists.items()}
+
+
+def print_scores(scores: Scores, split: str, data: Store) -> None:
+    """Prints a table, a column a system."""
+    count = len(data.splits[split])
+    _print_table(scores, f"{split}: {count:,} documents, {len(data.label_names):,} labels")
+
+
+def _read(
+    files: Sequence[str | os.PathLike[str]],
+    data: Store,
+    split: str,
+    reading: sources.Reading | None,
+) -> dict[str, Predictions]:
+    files = list(dict.fromkeys(files))
+    names = (
+        f"{name} (file)" if name in (_MODEL, _FREQUENT) else name
+        for name in sources.names_of(files)
+    )
+    return {
+        name: sources.from_file(file, data, split, reading)
+        for name, file in zip(names, files, strict=True)
+    }
+
+
+def _about(data: Store, split: str, data_set: str, scores: Scores) -> dict[str, Any]:
+    a, b = metrics.propensity_constants(data_set)
+    return {
+        "split": split,
+        "documents": len(data.splits[split]),
+        "labels": len(data.label_names),
+        "propensity": {"A": a, "B": b},
+        "scores": scores,
+    }
 
 
 def _scores(
@@ -135,7 +231,7 @@ def _spread(count: int, wanted: int) -> list[int]:
     return [int((i + 0.5) * count / wanted) for i in range(wanted)]
 
 
-def _print_table(scores: dict[str, dict[str, dict[str, float]]], title: str) -> None:
+def _print_table(scores: Scores, title: str) -> None:
     names = list(next(iter(scores.values())))
     rows = [
         [
@@ -151,27 +247,20 @@ def _print_table(scores: dict[str, dict[str, dict[str, float]]], title: str) -> 
     show_table(title, ["metric", *scores], rows, caption)
 
 
-def _print_example(
-    model: Model,
-    data: Store,
-    split: str,
-    i: int,
-    row: tuple[np.ndarray, np.ndarray],
-    truth: scipy.sparse.csr_matrix,
-) -> None:
+def _print_example(data: Store, split: str, i: int, predictions: Predictions) -> None:
     documents = data.splits[split]
-    words = model.vocabulary.words
+    words = data.vocabulary.words
     tokens = documents.document(i)
     text = " ".join("…" if t == UNK else words[t] for t in tokens[:_EXAMPLE_WORDS])
-    true = set(truth[i].indices.tolist())
-    logits, label_ids = row
+    true = set(documents.labels(i).tolist())
+    span = slice(predictions.offsets[i], predictions.offsets[i + 1])
 
     def shown(j: int) -> str:
         return shown_label(data.label_names[j], data.label_titles[j])
 
     predicted = (
-        f"{shown(j)} {expit(float(logit)):.2f}{' *' if j in true else ''}"
-        for logit, j in zip(logits, label_ids, strict=True)
+        f"{shown(j)} {expit(logit):.2f}{' *' if j in true else ''}"
+        for logit, j in zip(predictions.scores[span], predictions.label_ids[span], strict=True)
     )
     print()
     for line in (

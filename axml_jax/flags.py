@@ -11,10 +11,12 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from absl import app, flags, logging
 
 from axml_jax import config as config_lib
+from axml_jax.baselines import choices as reading_choices
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.tables import printable
 
@@ -53,6 +55,69 @@ def require(*names: str) -> None:
     """Refuses a command line without these flags; says so more plainly than absl does."""
     for name in names:
         flags.register_validator(name, bool, f"--{name} is required; --help explains it.")
+
+
+def check_output(flag: str, path: str, inputs: Sequence[str] = ()) -> None:
+    """Tells now, not after minutes of work, that a file cannot be written.
+
+    Args:
+      flag: The flag that names it, for the message.
+      path: The file.
+      inputs: What is read, which it must not overwrite.
+
+    Raises:
+      ConfigError: Its folder is missing, it is a folder, or it is one of the inputs.
+    """
+    if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        raise ConfigError(f"--{flag} is {path}, whose folder does not exist.")
+    if os.path.isdir(path):
+        raise ConfigError(f"--{flag} is {path}, which is a folder.")
+    if any(os.path.realpath(path) == os.path.realpath(other) for other in inputs):
+        raise ConfigError(f"--{flag} is {path}, which is read and would be overwritten.")
+
+
+def define_reading() -> None:
+    """Defines flags that say how prediction files are to be read; see `read_reading`."""
+    script = sys.argv[0]
+    flags.DEFINE_enum(
+        "format",
+        reading_choices.AUTO,
+        [reading_choices.AUTO, *reading_choices.FORMATS],
+        "The format of prediction files; each file tells by itself otherwise.",
+    )
+    flags.DEFINE_enum(
+        "labels",
+        reading_choices.AUTO,
+        [reading_choices.AUTO, *reading_choices.LABELS],
+        "What stands for a label there: its name, or its place in the store's labels.json; auto "
+        "takes names where all that occur are names, and refuses numbers that could be either.",
+    )
+    flags.DEFINE_string(
+        "own_names",
+        None,
+        "The names of the labels by a system's own numbers, one a line: where its numbers are not "
+        "the store's.",
+    )
+    flags.DEFINE_enum(
+        "scores",
+        reading_choices.AUTO,
+        [reading_choices.AUTO, *reading_choices.KINDS],
+        "What the scores there are: log-odds, probabilities, or scores of which only the order "
+        "means something; auto takes probabilities where all lie in 0..1.",
+    )
+    for name in ("format", "labels", "own_names", "scores"):
+        flags.FLAGS.register_key_flag_for_module(script, flags.FLAGS[name])
+
+
+def read_reading() -> dict[str, Any]:
+    """The fields of `axml_jax.sources.Reading` that the command line asks for."""
+    values = flags.FLAGS
+    return {
+        "format": values.format,
+        "labels": values.labels,
+        "own_names": values.own_names,
+        "kind": values.scores,
+    }
 
 
 def read_config() -> config_lib.Config:

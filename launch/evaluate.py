@@ -1,9 +1,12 @@
-"""Scores a trained model on a split of a prepared store.
+"""Scores a trained model, or any system's predictions, on a split of a prepared store.
 
     python launch/evaluate.py --run RUN --split test --baseline --examples 3
+    python launch/evaluate.py --run RUN --predictions parabel.txt,annexml.txt
+    python launch/evaluate.py --store STORE --predictions parabel.txt
 
 Prints a table with 95 % bootstrap intervals and writes it, with the configuration,
-versions and commit, to RUN/evaluation_SPLIT.json.
+versions and commit, to RUN/evaluation_SPLIT.json; without a run, to
+FILE.evaluation_SPLIT.json beside each file.
 """
 
 from collections.abc import Sequence
@@ -31,7 +34,16 @@ _BASELINE = flags.DEFINE_boolean(
 _EXAMPLES = flags.DEFINE_integer(
     "examples", 0, "Show this many documents with true and predicted labels.", lower_bound=0
 )
-axml_flags.require("run")
+_PREDICTIONS = flags.DEFINE_list(
+    "predictions", [], "Files of other systems' predictions for the split, to score as well."
+)
+_SAVE = flags.DEFINE_string(
+    "save_predictions", None, "Where the model's own predictions go, as JSON lines with logits."
+)
+_TOP_K = flags.DEFINE_integer(
+    "top_k", None, "Labels of a document that go there; by default the largest k.", lower_bound=1
+)
+axml_flags.define_reading()
 
 
 def main(argv: Sequence[str]) -> None:
@@ -43,9 +55,29 @@ def main(argv: Sequence[str]) -> None:
     if not ks or ks[0] < 1:
         given = ",".join(_K.value)
         raise ConfigError(f"--k takes whole numbers of at least 1, such as 1,3,5; {given} came.")
+    if not (_RUN.value or (_STORE.value and _PREDICTIONS.value)):
+        raise ConfigError("--run is required, or both --store and --predictions; see --help.")
+    if not _RUN.value and (_BASELINE.value or _EXAMPLES.value or _SAVE.value):
+        raise ConfigError("--baseline, --examples and --save_predictions need a --run.")
+    if _SAVE.value:
+        axml_flags.check_output("save_predictions", _SAVE.value, _PREDICTIONS.value)
+    if _TOP_K.value and not _SAVE.value:
+        raise ConfigError("--top_k is for --save_predictions, which is not there.")
     # jax takes seconds to import; mistakes on the command line are told before that.
-    from axml_jax.evaluation import evaluate_run
+    from axml_jax.evaluation import evaluate_files, evaluate_run
+    from axml_jax.sources import Reading
 
+    reading = Reading(**axml_flags.read_reading())
+    if not _RUN.value:
+        evaluate_files(
+            _PREDICTIONS.value,
+            store=str(_STORE.value),
+            split=_SPLIT.value,
+            ks=ks,
+            data_set=_DATA_SET.value,
+            reading=reading,
+        )
+        return
     evaluate_run(
         _RUN.value,
         store=_STORE.value,
@@ -54,6 +86,10 @@ def main(argv: Sequence[str]) -> None:
         data_set=_DATA_SET.value,
         baseline=_BASELINE.value,
         examples=_EXAMPLES.value,
+        files=_PREDICTIONS.value,
+        reading=reading,
+        save_predictions=_SAVE.value,
+        top_k=_TOP_K.value,
     )
 
 

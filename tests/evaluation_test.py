@@ -12,7 +12,7 @@ from axml_jax import metrics
 from axml_jax.data.corpus import Document
 from axml_jax.data.store import Store, write_store
 from axml_jax.errors import InputError
-from axml_jax.evaluation import evaluate_run
+from axml_jax.evaluation import evaluate_files, evaluate_run
 from axml_jax.model import load
 
 pytestmark = pytest.mark.usefixtures("compilation_cache")
@@ -132,3 +132,47 @@ def test_a_store_that_has_gone_may_be_named_anew(
     with pytest.raises(InputError, match="/nowhere/store"):
         evaluate_run(moved)
     assert evaluate_run(moved, store=tiny_store.path)["documents"] == 20
+
+
+def test_files_are_scored_beside_the_model_and_alone(
+    run: Path, tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = tmp_path / "ours.jsonl"
+    first = evaluate_run(run, save_predictions=saved, top_k=7)
+    assert first["prediction_seconds"] > 0
+    assert all(len(json.loads(line)["labels"]) == 7 for line in saved.read_text().splitlines())
+    # Somebody who knows the truth of every other document, and says nothing of the others.
+    split = tiny_store.splits["test"]
+    lines = [
+        " ".join(f"{label}:{1 - 0.01 * rank:.2f}" for rank, label in enumerate(split.labels(i)))
+        for i in range(len(split))
+    ]
+    other = tmp_path / "other.txt"
+    other.write_text("20 15\n" + "".join(f"{x if i % 2 else ''}\n" for i, x in enumerate(lines)))
+
+    (tmp_path / "model").write_text("20 15\n" + "0:1\n" * 20)
+    record = evaluate_run(run, files=[saved, other, other, tmp_path / "model"])
+    scores = record["scores"]
+    assert list(scores) == ["model", "ours.jsonl", "other.txt", "model (file)"]
+    assert scores["ours.jsonl"] == scores["model"] == first["scores"]["model"]
+    half = sum(len(split.labels(i)) > 0 for i in range(1, len(split), 2)) / len(split)
+    assert scores["other.txt"]["P@1"]["value"] == pytest.approx(100 * half)
+    assert scores["other.txt"]["nDCG@5"]["value"] == pytest.approx(100 * half)
+    assert record["read"]["other.txt"].startswith("score_matrix (line 1 is two whole numbers")
+    assert "other.txt" in capsys.readouterr().out
+
+    alone = evaluate_files([saved, other], store=tiny_store.path)
+    assert alone["scores"] == {name: scores[name] for name in ("ours.jsonl", "other.txt")}
+    written = json.loads((tmp_path / "other.txt.evaluation_test.json").read_text())
+    assert written["scores"] == {"other.txt": scores["other.txt"]}
+    assert list(written["read"]) == ["other.txt"]
+    assert written["data"] == {"fingerprint": tiny_store.fingerprint}
+
+
+def test_a_file_for_another_split_is_told_before_predicting(
+    run: Path, tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "f").write_text("0:1\n" * 18)
+    monkeypatch.setattr("axml_jax.sources.from_model", None)
+    with pytest.raises(InputError, match="expected 20 documents, one a row, found 18"):
+        evaluate_run(run, files=[tmp_path / "f"])

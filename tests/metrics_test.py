@@ -62,6 +62,48 @@ def test_propensity_scored_by_hand() -> None:
     assert result["PSnDCG@3"] == pytest.approx(100 * found / best)
 
 
+def test_from_scores_with_ties_duplicates_short_lists_and_empty_documents_by_hand() -> None:
+    # Document 0: 1 and 4 tie for rank 1, 0 and 3 for rank 3; true are 4 (stored twice) and 3.
+    # Document 1: one label predicted, two true.  Document 2: nothing predicted, one true.
+    # Document 3: two predicted, nothing true.  Document 4: neither.
+    scores = sp.csr_matrix(
+        (
+            np.array([2.0, 0.5, 2.0, 0.5, 1.0, 0.0, -3.0]),
+            np.array([4, 3, 1, 0, 2, 0, 5]),
+            np.array([0, 4, 5, 5, 7, 7]),
+        ),
+        shape=(5, 6),
+    )
+    truth = sp.csr_matrix(
+        (np.ones(6), np.array([4, 4, 3, 2, 0, 5]), np.array([0, 3, 5, 6, 6, 6])), shape=(5, 6)
+    )
+    ids, _ = metrics.top_k_from_sparse(scores, 4)
+    np.testing.assert_array_equal(
+        ids, [[1, 4, 0, 3], [2, -1, -1, -1], [-1] * 4, [0, 5, -1, -1], [-1] * 4]
+    )
+    log5 = math.log(5)
+    ideal_2 = 1 / LOG2 + 1 / LOG3
+    # Inverse propensities of the hits: 4 -> 1.5, 3 -> 3, 2 -> 4; ideal lists 3, 4; 2, 0; 5; -; -.
+    expected = {
+        "P@1": 100 * (0 + 1) / 5,
+        "P@4": 100 * (2 / 4 + 1 / 4) / 5,
+        "nDCG@1": 100 * (0 + 1) / 5,
+        "nDCG@4": 100 * ((1 / LOG3 + 1 / log5) / ideal_2 + (1 / LOG2) / ideal_2) / 5,
+        "R@1": 100 * (0 + 1 / 2) / 5,
+        "R@4": 100 * (1 + 1 / 2) / 5,
+        "RP@1": 100 * (0 + 1) / 5,
+        "RP@4": 100 * (1 + 1 / 2) / 5,
+        "PSP@1": 100 * (0 + 4) / (3 + 4 + 8),
+        "PSP@4": 100 * (1.5 + 3 + 4) / (4.5 + 5 + 8),
+        "PSnDCG@1": 100 * (0 + 4) / (3 + 4 + 8),
+        "PSnDCG@4": 100
+        * ((1.5 / LOG3 + 3 / log5) / ideal_2 + (4 / LOG2) / ideal_2)
+        / ((3 / LOG2 + 1.5 / LOG3) / ideal_2 + (4 / LOG2 + 1 / LOG3) / ideal_2 + 8),
+    }
+    found = metrics.evaluate(ids, truth, (1, 4), inverse_propensities=INVERSE)
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
 def slow_metrics(
     ids: np.ndarray, truth: Any, ks: tuple[int, ...], inverse: np.ndarray
 ) -> dict[str, float]:

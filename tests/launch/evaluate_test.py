@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from axml_jax.data.store import Store
+
 Launch = Callable[..., subprocess.CompletedProcess[bytes]]
 
 
@@ -39,3 +41,35 @@ def test_a_folder_that_is_no_run_is_one_line(launch: Launch) -> None:
     assert done.returncode == 1
     (line,) = done.stderr.decode().splitlines()
     assert line.startswith("error: nowhere: this is not a run folder")
+
+
+def test_predictions_are_saved_and_scored_without_a_run(
+    tiny_run: Path, tiny_store: Store, tmp_path: Path, launch: Launch
+) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    done = launch("evaluate", "--run=run", "--save_predictions=ours.jsonl", "--top_k=8")
+    assert done.returncode == 0, done.stderr.decode()
+    ask = (f"--store={tiny_store.path}", "--predictions=ours.jsonl", "--format=json_lines")
+    done = launch("evaluate", *ask)
+    assert done.returncode == 0, done.stderr.decode()
+    assert "ours.jsonl: json_lines (as asked for)" in done.stderr.decode()
+    model = json.loads((tmp_path / "run" / "evaluation_test.json").read_text())["scores"]["model"]
+    record = json.loads((tmp_path / "ours.jsonl.evaluation_test.json").read_text())
+    assert record["scores"]["ours.jsonl"] == model
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "--run is required, or both --store and --predictions; see --help."),
+        (["--store=s"], "--run is required, or both --store and --predictions; see --help."),
+        (["--run=r", "--top_k=9"], "--top_k is for --save_predictions, which is not there."),
+        (
+            ["--store=s", "--predictions=p", "--baseline"],
+            "--baseline, --examples and --save_predictions need a --run.",
+        ),
+    ],
+)
+def test_what_belongs_together(arguments: list[str], told: str, launch: Launch) -> None:
+    done = launch("evaluate", *arguments)
+    assert (done.returncode, done.stderr.decode()) == (1, f"error: {told}\n")

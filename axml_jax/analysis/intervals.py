@@ -1,4 +1,4 @@
-"""What the metrics' values mean: intervals.  NumPy only; knows nothing about models or files."""
+"""Bootstrap intervals over documents.  NumPy only; knows nothing about models or files."""
 
 from __future__ import annotations
 

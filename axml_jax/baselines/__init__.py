@@ -1,0 +1,1 @@
+"""Other systems: what they predicted, read from their files."""
