@@ -18,6 +18,7 @@ from axml_jax import metrics, runs
 from axml_jax.analysis import bootstrap_intervals
 from axml_jax.data.store import Store, open_store
 from axml_jax.data.text import UNK
+from axml_jax.data.titles import shown_label
 from axml_jax.errors import InputError
 from axml_jax.model import DEFAULT_TOP_K, Model, load
 from axml_jax.progress import progress
@@ -164,15 +165,19 @@ def _print_example(
     text = " ".join("…" if t == UNK else words[t] for t in tokens[:_EXAMPLE_WORDS])
     true = set(truth[i].indices.tolist())
     logits, label_ids = row
+
+    def shown(j: int) -> str:
+        return shown_label(data.label_names[j], data.label_titles[j])
+
     predicted = (
-        f"{data.label_names[j]} {expit(float(logit)):.2f}{' *' if j in true else ''}"
+        f"{shown(j)} {expit(float(logit)):.2f}{' *' if j in true else ''}"
         for logit, j in zip(logits, label_ids, strict=True)
     )
     print()
     for line in (
         documents.ids[i] if documents.ids else f"document {i + 1}",
         f"  text       {text}{' …' if len(tokens) > _EXAMPLE_WORDS else ''}",
-        f"  true       {', '.join(sorted(data.label_names[j] for j in true)) or '(none)'}",
+        f"  true       {', '.join(sorted(map(shown, true))) or '(none)'}",
         f"  predicted  {', '.join(predicted)}    (* is true)",
     ):
         print(printable(line))

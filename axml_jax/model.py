@@ -38,11 +38,13 @@ class Prediction(NamedTuple):
       label: The label's name.
       probability: sigmoid(logit), y_hat of eq. (5); it may round to 1.
       logit: The log-odds, by which labels are ranked.
+      title: What people call the label; None where the data came without titles.
     """
 
     label: str
     probability: float
     logit: float
+    title: str | None = None
 
 
 class Model:
@@ -53,6 +55,7 @@ class Model:
       description: What run.json says: data fingerprint, versions, commit.
       vocabulary: Words and their ids.
       label_names: Names of the L labels, by id.
+      label_titles: What people call them, by id; None for a label without a title.
       label_counts: int64 [L], training documents of each label.
       num_train_documents: N of the propensity formulas.
       module: The Flax module.
@@ -72,6 +75,8 @@ class Model:
         self.description = description
         self.vocabulary = vocabulary
         self.label_names: list[str] = labels["names"]
+        # Runs made before there were titles have none.
+        self.label_titles: list[str | None] = labels.get("titles") or [None] * len(labels["names"])
         self.label_counts = np.asarray(labels["train_counts"], np.int64)
         self.num_train_documents: int = labels["train_documents"]
         self.module = module
@@ -120,7 +125,7 @@ class Model:
         # float64, so that a large logit's probability stays below 1 for longer.
         probabilities = expit(logits.astype(np.float64))
         return [
-            Prediction(self.label_names[i], float(probability), float(logit))
+            Prediction(self.label_names[i], float(probability), float(logit), self.label_titles[i])
             for i, probability, logit in zip(label_ids, probabilities, logits, strict=True)
             if probability >= min_probability
         ]
@@ -250,6 +255,16 @@ def load(run_folder: str | os.PathLike[str]) -> Model:
         raise InputError(f"run.json or labels.json is damaged: {error}", file=folder) from error
     if missing:
         raise InputError(f"{', '.join(missing)} is missing.", file=folder / "labels.json")
+    titles = labels.get("titles")
+    if titles is not None and not (
+        isinstance(titles, list)
+        and len(titles) == num_labels
+        and all(title is None or isinstance(title, str) for title in titles)
+    ):
+        raise InputError(
+            f"'titles' should be a list of {num_labels} texts, null for none.",
+            file=folder / "labels.json",
+        )
     module = make_model(config, len(vocabulary), num_labels, width)
     shapes = dict(
         jax.eval_shape(

@@ -1,7 +1,7 @@
 """The run folder: its description, its lock, its metric files, and a clean stop.
 
     RUN/run.json          configuration, data fingerprint, versions, commit
-    RUN/words.json        vocabulary          RUN/labels.json  names and training counts
+    RUN/words.json        vocabulary          RUN/labels.json  names, titles, training counts
     RUN/metrics.jsonl     what repeats bit for bit        RUN/timings.jsonl  what does not
     RUN/events/           TensorBoard         RUN/result.json  how training ended
     RUN/checkpoints/      orbax: constants, latest, best

@@ -72,7 +72,10 @@ def main(argv: Sequence[str]) -> None:
     line = 0
     with open(place, "w", encoding="utf-8", closefd=not to_standard_output) as output:
         for line, labels in enumerate(progress(answers, "predicting", total), 1):
-            record = {"line": line, "labels": [label._asdict() for label in labels]}
+            found = [label._asdict() for label in labels]
+            # A label without a title has no such entry.
+            named = [{key: a[key] for key in a if a[key] is not None} for a in found]
+            record = {"line": line, "labels": named}
             # ASCII: a label's name cannot send control codes to a terminal.
             output.write(json.dumps(record, ensure_ascii=to_standard_output) + "\n")
     if not to_standard_output:

@@ -25,6 +25,7 @@ for _split, _name in _SPLITS.items():
     flags.DEFINE_string(f"{_split}_labels", None, "File with their labels, line by line.")
     flags.DEFINE_string(f"{_split}_ids", None, "File with an id for each text (optional).")
 _SEPARATOR = flags.DEFINE_string("separator", None, "Between two labels; by default white space.")
+_TITLES = flags.DEFINE_string("label_titles", None, "File of titles of labels: JSON, TSV, lines.")
 _KEEP_EMPTY = flags.DEFINE_boolean(
     "keep_empty", False, "Keep empty texts instead of refusing them."
 )
@@ -54,6 +55,7 @@ def main(argv: Sequence[str]) -> None:
     del argv
     from axml_jax.data import corpus, store, summary
     from axml_jax.data.builders import pydocs
+    from axml_jax.data.titles import read_titles
     from axml_jax.errors import ConfigError
 
     values = flags.FLAGS.flag_values_dict()
@@ -88,6 +90,7 @@ def main(argv: Sequence[str]) -> None:
         vectors=_VECTORS.value,
         vector_width=_WIDTH.value,
         seed=_SEED.value,
+        label_titles=read_titles(_TITLES.value) if _TITLES.value else None,
         overwrite=_OVERWRITE.value,
     )
     summary.show(written)

@@ -11,7 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from axml_jax.data.store_files import DESCRIPTION, LABELS, REMEDY, VECTORS, WORDS, split_files
+from axml_jax.data.store_files import (
+    DESCRIPTION,
+    LABELS,
+    REMEDY,
+    TITLES,
+    VECTORS,
+    WORDS,
+    split_files,
+)
 from axml_jax.errors import InputError
 from axml_jax.jsonio import read_json
 
@@ -33,6 +41,7 @@ _COUNTS = (
     "entries_unseen_in_train",
     "documents_without_labels",
 )
+_LATER_COUNTS = ("distinct_unknown_words",)  # which stores of old do not have
 _SUM = re.compile(r"[0-9a-f]{64}")
 
 
@@ -81,6 +90,7 @@ def _first_fault(description: Mapping[str, Any]) -> str:
     return (
         _fault_of_splits(description["splits"])
         or _fault_of_vectors(description)
+        or _fault_of_titles(description)
         or _fault_of_files(description)
     )
 
@@ -96,6 +106,9 @@ def _fault_of_splits(splits: Mapping[str, Any]) -> str:
         for key in _COUNTS:
             if not _is_count(about.get(key)):
                 return f"{key!r} of the split {name!r} is no count: {about.get(key)!r}"
+        for key in _LATER_COUNTS:
+            if not _is_count(about.get(key, 0)):
+                return f"{key!r} of the split {name!r} is no count: {about[key]!r}"
         # An empty document is one unknown word, so there are no fewer tokens than documents.
         if not 1 <= about["documents"] <= about["tokens"]:
             return f"'documents' of the split {name!r} is not in 1..{about['tokens']}"
@@ -120,12 +133,26 @@ def _fault_of_vectors(description: Mapping[str, Any]) -> str:
             isinstance(about.get("file"), str)
             and _is_count(about.get("words_found"))
             and isinstance(coverage, int | float)
+            and _are_shares(about.get("split_coverage", {}))
         )
     return "" if sound else f"'vectors' does not describe word vectors: {about!r}"
 
 
+def _fault_of_titles(description: Mapping[str, Any]) -> str:
+    # Stores written before there were titles say nothing about them.
+    about = description.get("titles")
+    sound = about is None or (
+        isinstance(about, dict)
+        and isinstance(about.get("file"), str)
+        and _is_count(about.get("labels_found"))
+        and _is_sum(about.get("sha256"))
+    )
+    return "" if sound else f"'titles' does not describe titles of labels: {about!r}"
+
+
 def _fault_of_files(description: Mapping[str, Any]) -> str:
     needed = [WORDS, LABELS] + [VECTORS] * (description["vectors"] is not None)
+    needed += [TITLES] * (description.get("titles") is not None)
     for name, about in description["splits"].items():
         needed += split_files(name, about["ids"])
     sizes = description["files"]
@@ -136,6 +163,10 @@ def _fault_of_files(description: Mapping[str, Any]) -> str:
         if not _is_count(size):
             return f"the size of {name} is no count: {size!r}"
     return ""
+
+
+def _are_shares(values: Any) -> bool:
+    return isinstance(values, dict) and all(isinstance(x, int | float) for x in values.values())
 
 
 def _is_count(value: Any) -> bool:

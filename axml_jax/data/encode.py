@@ -125,6 +125,7 @@ class _SplitEncoder:
         self.label_ends = array("q", [0])
         self.ids: list[str] = []
         self.truncated = self.empty = self.unknown = self.tokens = 0
+        self.distinct_unknown = 0
 
     def documents(
         self,
@@ -185,6 +186,7 @@ class _SplitEncoder:
             "tokens": self.tokens,
             "truncated_documents": self.truncated,
             "empty_documents": self.empty,
+            "distinct_unknown_words": self.distinct_unknown,
             "unknown_tokens": int(np.count_nonzero(tokens == UNK)) - self.empty,
             "labels": len(labels),
             "distinct_labels": len(distinct),
@@ -243,14 +245,24 @@ def encode_splits(
     for number, word in enumerate(vocabulary.words[UNK + 1 :], start=UNK + 1):
         final[words[word]] = number
     encoder.replace_tokens(final)
+    encoder.distinct_unknown = len(words) - (len(vocabulary) - (UNK + 1))
     words.clear()
     in_documents.clear()
 
     encoders = [encoder]
+    known = frozenset(vocabulary.words)
+    unknown: set[str] = set()
+
+    def encode_others(document: Sequence[str]) -> np.ndarray:
+        unknown.update(set(document) - known)
+        return vocabulary.encode_words(document)
+
     for name in splits:
         if name != train:
             encoder = _SplitEncoder(folder, name, label_ids)
-            encoder.documents(splits[name], max_tokens, vocabulary.encode_words)
+            encoder.documents(splits[name], max_tokens, encode_others)
+            encoder.distinct_unknown = len(unknown)
+            unknown.clear()
             encoders.append(encoder)
 
     names = list(label_ids)

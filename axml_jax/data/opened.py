@@ -22,6 +22,7 @@ from axml_jax.data.store_files import (
     IDS,
     LABELS,
     REMEDY,
+    TITLES,
     VECTORS,
     WORDS,
     file_sum,
@@ -107,6 +108,7 @@ class Store:
       label_names: Names of the labels in order of id, those seen in training first.
       splits: The splits by name.
       vectors: Word vectors [V, E], memory-mapped, or None.
+      label_titles: What people call each label, in order of id; None for one without a title.
     """
 
     def __init__(
@@ -117,6 +119,7 @@ class Store:
         label_names: list[str],
         splits: dict[str, Split],
         vectors: Float32[np.ndarray, "V E"] | None,
+        label_titles: list[str | None] | None = None,
     ) -> None:
         self.path = path
         self.description = description
@@ -124,6 +127,7 @@ class Store:
         self.label_names = label_names
         self.splits = splits
         self.vectors = vectors
+        self.label_titles = label_titles or [None] * len(label_names)
 
     @property
     def num_train_labels(self) -> int:
@@ -135,7 +139,8 @@ class Store:
         """SHA-256, in hexadecimal, over words, labels and splits.
 
         It is the same wherever the same documents were prepared in the same way.  Word vectors,
-        whose last bits differ between machines, have a sum of their own in the description.
+        whose last bits differ between machines, and titles of labels, which change nothing that is
+          learned, have sums of their own in the description.
         """
         return self.description["fingerprint"]
 
@@ -159,6 +164,9 @@ class Store:
         about = self.description["vectors"]
         if about is not None and file_sum(self.path / VECTORS) != about["sha256"]:
             raise InputError(f"the word vectors were changed; {REMEDY}", file=self.path / VECTORS)
+        about = self.description.get("titles")
+        if about is not None and file_sum(self.path / TITLES) != about["sha256"]:
+            raise InputError(f"the titles were changed; {REMEDY}", file=self.path / TITLES)
 
 
 def open_store(path: str | Path) -> Store:
@@ -195,7 +203,8 @@ def open_store(path: str | Path) -> Store:
         splits[name] = Split(**arrays, num_labels=len(label_names), ids=ids)
     has_vectors = description["vectors"] is not None
     vectors = read_array(path / VECTORS, np.float32) if has_vectors else None
-    return Store(path, description, vocabulary, label_names, splits, vectors)
+    titles = _read_titles(path, description.get("titles"), len(label_names))
+    return Store(path, description, vocabulary, label_names, splits, vectors, titles)
 
 
 def is_store(path: str | Path) -> bool:
@@ -205,6 +214,21 @@ def is_store(path: str | Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(description, dict) and description.get("format") == FORMAT
+
+
+def _read_titles(path: Path, about: dict[str, Any] | None, count: int) -> list[str | None] | None:
+    if about is None:
+        return None
+    titles = read_json(path / TITLES, REMEDY)
+    if (
+        not isinstance(titles, list)
+        or not all(title is None or isinstance(title, str) for title in titles)
+        or len(titles) != count
+    ):
+        raise InputError(
+            f"expected a JSON list of {count} titles, null for none; {REMEDY}", file=path / TITLES
+        )
+    return titles
 
 
 def _read_names(file: Path, count: int) -> list[str]:

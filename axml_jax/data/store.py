@@ -2,6 +2,7 @@
 
     store.json               description: version, counts, settings, sizes of files, fingerprint
     words.json, labels.json  the vocabulary and the label names, each a JSON list in order of id
+    titles.json              what people call each label, or null, where titles were given
     vectors.npy              float32 [V, E], row PAD zeros, where there are any
     SPLIT/tokens.npy         int32 [tokens of all documents], one after another
     SPLIT/offsets.npy        int64 [N + 1]
@@ -20,7 +21,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,14 @@ from axml_jax.data.store_files import (
     DESCRIPTION,
     IDS,
     LABELS,
+    TITLES,
     VECTORS,
     WORDS,
     file_sum,
     fingerprint,
 )
 from axml_jax.data.text import Vocabulary
+from axml_jax.data.titles import Titles
 from axml_jax.errors import InputError
 from axml_jax.jsonio import write_json
 
@@ -58,6 +61,7 @@ def write_store(
     vectors: str | Path = "ppmi",
     vector_width: int = 300,
     seed: int = 0,
+    label_titles: Titles | None = None,
     overwrite: bool = False,
 ) -> Store:
     """Encodes documents and writes them as a store.
@@ -78,13 +82,15 @@ def write_store(
         GloVe's text format.
       vector_width: E of vectors made here; those of a file have the file's.
       seed: Of the vectors' random parts.
+      label_titles: What people call the labels, as `axml_jax.data.titles.read_titles` gives it.
       overwrite: Whether a store at `path` may be replaced; anything else there never is.
 
     Returns:
       The store, opened.
 
     Raises:
-      InputError: Something is at `path` already, or the documents or the vectors are not usable.
+      InputError: Something is at `path` already, or the documents, vectors or titles are not
+        usable.
       ValueError: There is no split `train`, or another argument is out of range.
     """
     path = Path(path)
@@ -115,7 +121,9 @@ def write_store(
         write_json(partial / LABELS, encoded.label_names)
         for name, ids in encoded.ids.items():
             write_json(partial / name / IDS, ids)
-        about = _write_vectors(partial, vectors, encoded.vocabulary, vector_width, seed)
+        titles = _write_titles(partial, label_titles, encoded.label_names)
+        words = encoded.vocabulary
+        about = _write_vectors(partial, splits, vectors, words, vector_width, seed)
         files = sorted(file for file in partial.rglob("*") if file.is_file())
         description = {
             "format": FORMAT,
@@ -127,6 +135,7 @@ def write_store(
             "num_train_labels": encoded.num_train_labels,
             "splits": encoded.splits,
             "vectors": about,
+            "titles": titles,
             "fingerprint": fingerprint(partial, encoded.splits),
             "files": {str(file.relative_to(partial)): file.stat().st_size for file in files},
         }
@@ -159,11 +168,16 @@ def check_writable(path: str | Path, overwrite: bool) -> None:
 
 
 def _write_vectors(
-    folder: Path, vectors: str | Path, vocabulary: Vocabulary, width: int, seed: int
+    folder: Path,
+    splits: Iterable[str],
+    vectors: str | Path,
+    vocabulary: Vocabulary,
+    width: int,
+    seed: int,
 ) -> dict[str, Any] | None:
     if vectors == "none":
         return None
-    tokens = np.load(folder / TRAIN / "tokens.npy", mmap_mode="r", allow_pickle=False)
+    tokens = _tokens(folder, TRAIN)
     offsets = np.load(folder / TRAIN / "offsets.npy", allow_pickle=False)
     about: dict[str, Any]
     if vectors == "ppmi":
@@ -172,8 +186,29 @@ def _write_vectors(
     else:
         matrix, coverage = word_vectors.read_glove(vectors, vocabulary.words, seed=seed)
         about = {"kind": "file", "file": Path(vectors).name, **coverage.describe(tokens)}
+        about["split_coverage"] = {
+            name: coverage.describe(_tokens(folder, name))["token_coverage"] for name in splits
+        }
     np.save(folder / VECTORS, matrix, allow_pickle=False)
     return {**about, "width": matrix.shape[1], "sha256": file_sum(folder / VECTORS)}
+
+
+def _tokens(folder: Path, split: str) -> np.ndarray:
+    return np.load(folder / split / "tokens.npy", mmap_mode="r", allow_pickle=False)
+
+
+def _write_titles(
+    folder: Path, titles: Titles | None, names: Sequence[str]
+) -> dict[str, Any] | None:
+    if titles is None:
+        return None
+    found = titles.of_labels(names)
+    write_json(folder / TITLES, found)
+    return {
+        "file": Path(titles.file).name,
+        "labels_found": sum(title is not None for title in found),
+        "sha256": file_sum(folder / TITLES),
+    }
 
 
 def _put_in_place(partial: Path, path: Path, overwrite: bool) -> None:

@@ -17,6 +17,7 @@ from axml_jax.errors import InputError
 DESCRIPTION = "store.json"
 WORDS = "words.json"
 LABELS = "labels.json"
+TITLES = "titles.json"
 VECTORS = "vectors.npy"
 IDS = "ids.json"
 ARRAYS: dict[str, type] = {

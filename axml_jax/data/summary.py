@@ -30,7 +30,7 @@ def table_rows(store: Store) -> Rows:
 
 
 def notes(store: Store) -> list[str]:
-    """Sentences about the store as a whole: words, vectors, fingerprint."""
+    """Sentences about the store as a whole: words, vectors, titles, fingerprint."""
     description = store.description
     words = f"{description['words']:,} words"
     about = description["vectors"]
@@ -43,7 +43,14 @@ def notes(store: Store) -> list[str]:
             f", vectors of width {about['width']} from {about['file']} for "
             f"{about['words_found']:,} of them, {about['token_coverage']:.1%} of the training texts"
         )
-    return [words, f"fingerprint {store.fingerprint[:16]}, in {store.path}"]
+    titles = description.get("titles")
+    lines = [words]
+    if titles is not None:
+        lines.append(
+            f"titles from {titles['file']} for {titles['labels_found']:,} of "
+            f"{description['labels']:,} labels"
+        )
+    return [*lines, f"fingerprint {store.fingerprint[:16]}, in {store.path}"]
 
 
 def show(store: Store) -> None:

@@ -212,14 +212,13 @@ class _Session:
         store = self.plan.store
         store.vocabulary.save(self.folder / "words.json")
         known = store.num_train_labels
-        runs.write_json(
-            self.folder / "labels.json",
-            {
-                "names": store.label_names[:known],
-                "train_counts": [int(count) for count in store.label_counts[:known]],
-                "train_documents": len(store.splits["train"]),
-            },
-        )
+        labels = {
+            "names": store.label_names[:known],
+            "titles": store.label_titles[:known],
+            "train_counts": [int(count) for count in store.label_counts[:known]],
+            "train_documents": len(store.splits["train"]),
+        }
+        runs.write_json(self.folder / "labels.json", labels)
 
     def _steps(
         self,

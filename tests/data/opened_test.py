@@ -141,6 +141,17 @@ def test_a_description_at_odds_with_itself(damaged: Path, place: str, value: obj
         open_store(damaged)
 
 
+@pytest.mark.parametrize("value", [-1, "3", None, 1.5])
+def test_a_damaged_count_that_old_stores_lack(damaged: Path, value: object) -> None:
+    set_in_description(damaged, "splits/test/distinct_unknown_words", ...)
+    assert len(open_store(damaged).splits["test"]) == 2
+    set_in_description(damaged, "splits/test/distinct_unknown_words", value)
+    with pytest.raises(
+        InputError, match="'distinct_unknown_words' of the split 'test' is no count"
+    ):
+        open_store(damaged)
+
+
 @pytest.mark.parametrize("name", ["../x", "/x", "..", ".hidden", "", "a/b", "a\n"])
 def test_a_split_outside_of_the_store_is_refused(damaged: Path, name: str) -> None:
     description = json.loads((damaged / "store.json").read_text())

@@ -116,6 +116,7 @@ def test_counts_in_the_description(tmp_path: Path) -> None:
         "truncated_documents": 0,
         "empty_documents": 1,
         "unknown_tokens": 0,
+        "distinct_unknown_words": 0,
         "labels": 4,
         "distinct_labels": 3,
         "labels_unseen_in_train": 0,
@@ -126,6 +127,9 @@ def test_counts_in_the_description(tmp_path: Path) -> None:
     test = about["splits"]["test"]
     assert (test["labels_unseen_in_train"], test["entries_unseen_in_train"]) == (2, 2)
     assert (test["unknown_tokens"], test["tokens"]) == (2, 4)
+    assert test["distinct_unknown_words"] == 1  # "unseen", twice
+    rare = write(tmp_path / "rare", min_documents=2).description["splits"]["train"]
+    assert rare["distinct_unknown_words"] == len(WORDS) - len(["<pad>", "<unk>", "the", "dog"])
     assert about["source"] == "a test"
     assert about["words"] == len(WORDS)
 

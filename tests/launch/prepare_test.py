@@ -60,6 +60,25 @@ def test_own_files(
     assert open_store(out).vectors is None
 
 
+def test_titles_of_labels(
+    root: Path, user_environment: dict[str, str], own_files: list[str], tmp_path: Path
+) -> None:
+    titles = tmp_path / "titles.tsv"
+    titles.write_text("pets\tAnimals at home\nnew\tNews\n")
+    flags = [*own_files, f"--out={tmp_path / 'store'}", "--separator=;", "--vectors=none"]
+    done = prepare(root, user_environment, *flags, f"--label_titles={titles}")
+    assert done.returncode == 0, done.stderr
+    assert open_store(tmp_path / "store").label_titles == [None, "Animals at home", "News"]
+    assert "titles from titles.tsv for 2 of 3 labels" in done.stdout
+
+    titles.write_text("pets\tAnimals at home\nnew News\n")
+    done = prepare(root, user_environment, *flags, f"--label_titles={titles}", "--overwrite")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {titles}:2: expected a label, a tab and its title")
+    assert open_store(tmp_path / "store").label_titles[1] == "Animals at home"
+
+
 def test_bad_input_is_one_line(
     root: Path, user_environment: dict[str, str], own_files: list[str], tmp_path: Path
 ) -> None:

@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from axml_jax.data.builders import near_duplicates, pydocs_extract
+from axml_jax.data import near_duplicates
+from axml_jax.data.builders import pydocs_extract
 from axml_jax.data.builders.pydocs_clean import Entry, clean, ordinary_words
 from axml_jax.data.builders.pydocs_extract import STDLIB, Docstring, SourceFile
 from axml_jax.data.builders.pydocs_see_also import cut_see_also

@@ -1,8 +1,8 @@
 """Groups of texts that share most of their word sequences.
 
 Exact, not sampled: the Jaccard similarity of every pair of texts that share a shingle is computed
-through one sparse product, which at tens of thousands of texts is faster than hashing them and
-misses no pair.  Knows nothing about where the texts come from.
+through one sparse product, which misses no pair, but grows faster than the number of texts: beyond
+tens of thousands see `axml_jax.data.twins`.  Knows nothing about where the texts come from.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import scipy.sparse
 from scipy.sparse.csgraph import connected_components
+
+from axml_jax.data.shingles import shingles
 
 _WORD = re.compile(r"\w+")
 _ROWS = 1024  # rows of one block of the product: bounds memory at a few hundred MB
@@ -28,23 +30,19 @@ def shingle_matrix(texts: Sequence[str], width: int = 3) -> scipy.sparse.csr_mat
     Returns:
       int32 [N, shingles] of zeros and ones.
     """
-    vocabulary: dict[str, int] = {}
-    rows, columns = [], []
-    for row, text in enumerate(texts):
-        words = [vocabulary.setdefault(w, len(vocabulary) + 1) for w in _WORD.findall(text.lower())]
-        words += [0] * (width - len(words))
-        windows = np.lib.stride_tricks.sliding_window_view(np.array(words, np.int32), width)
-        columns.append(windows)
-        rows.append(np.full(len(windows), row))
     if not texts:
         return scipy.sparse.csr_matrix((0, 0), dtype=np.int32)
-    # Two windows are one shingle when their words are equal: number them pair by pair.
-    stacked = np.concatenate(columns)
-    code = stacked[:, 0].astype(np.int64)
-    for position in range(1, width):
-        code = code * (len(vocabulary) + 1) + stacked[:, position]
-        _, code = np.unique(code, return_inverse=True)
-    pairs = np.unique(np.stack([np.concatenate(rows), code.reshape(-1)]), axis=1)
+    vocabulary: dict[str, int] = {}
+    words: list[int] = []
+    offsets = [0]
+    for text in texts:
+        found = _WORD.findall(text.lower()) or [""]
+        words += [vocabulary.setdefault(word, len(vocabulary) + 1) for word in found]
+        offsets.append(len(words))
+    codes, begins = shingles(np.array(words), np.array(offsets), len(vocabulary) + 1, width)
+    rows = np.repeat(np.arange(len(texts)), np.diff(begins))
+    _, columns = np.unique(codes, return_inverse=True)
+    pairs = np.unique(np.stack([rows, columns.reshape(-1)]), axis=1)
     ones = np.ones(pairs.shape[1], np.int32)
     shape = (len(texts), int(pairs[1].max()) + 1)
     return scipy.sparse.csr_matrix((ones, (pairs[0], pairs[1])), shape=shape)

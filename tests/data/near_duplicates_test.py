@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from axml_jax.data.builders import near_duplicates
-from axml_jax.data.builders.near_duplicates import groups, shingle_matrix, similar_pairs
+from axml_jax.data import near_duplicates
+from axml_jax.data.near_duplicates import groups, shingle_matrix, similar_pairs
 
 
 def _shingles(text: str, width: int) -> set[tuple[str, ...]]:

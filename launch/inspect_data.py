@@ -1,0 +1,99 @@
+"""Shows what a prepared data set holds: sizes, lengths, labels, coverage, near-duplicates.
+
+    python launch/inspect_data.py --data runs/my_store --out runs/my_store_statistics
+
+Prints Table 1's row of the paper, quantiles of lengths and labels, the share of words that the
+vocabulary and the word vectors know, what is lost where documents are cut, labels unseen in
+training, documents with a near-duplicate in another split, and the most frequent and rarest labels.
+With --out it writes all numbers to statistics.json, and the pictures lengths.png and labels.png.
+"""
+
+import os
+import pathlib
+import tempfile
+from collections.abc import Sequence
+
+from absl import flags
+
+from axml_jax import flags as axml_flags
+from axml_jax.errors import ConfigError, InputError
+
+_DATA = flags.DEFINE_string("data", "", "Folder that launch/prepare.py made.")
+_NAME = flags.DEFINE_string("name", None, "Of the data set; by default the folder's.")
+_RUN = flags.DEFINE_string("run", None, "A run, whose max_tokens is one more cut-off.")
+_MAX_TOKENS = flags.DEFINE_list(
+    "max_tokens", ["128", "256", "500", "1000"], "Cut-offs: what is lost beyond so many words."
+)
+_SIMILARITY = flags.DEFINE_float(
+    "similarity", 0.8, "Smallest Jaccard similarity of near-duplicates.", 0.7, 1.0
+)
+_OUT = flags.DEFINE_string("out", None, "Folder for statistics.json and the pictures.")
+axml_flags.require("data")
+
+
+def _cut_offs() -> list[int]:
+    from axml_jax import runs
+
+    given = _MAX_TOKENS.value
+    if not all(text.isascii() and text.isdecimal() and int(text) for text in given):
+        raise ConfigError(
+            "--max_tokens takes whole numbers of at least 1, such as 128,500; "
+            f"{','.join(given)} came."
+        )
+    cut_offs = [int(text) for text in given]
+    if _RUN.value:
+        limit = runs.read_description(_RUN.value)["data"].get("max_tokens")
+        if not isinstance(limit, int):
+            raise InputError("this run.json is damaged: no max_tokens.", file=_RUN.value)
+        cut_offs.append(limit)
+    return cut_offs
+
+
+def _require_store(path: pathlib.Path) -> None:
+    from axml_jax.data.store import is_store
+
+    if not is_store(path):
+        found = "a run" if (path / "run.json").is_file() else "a folder without store.json"
+        if not path.is_dir():
+            found = "a file" if path.exists() else "nothing"
+        raise InputError(
+            f"expected a prepared data set, found {found}; texts and labels are prepared first, "
+            "with launch/prepare.py --out STORE, and then looked at with --data STORE",
+            file=path,
+        )
+
+
+def _writable_folder(path: str) -> pathlib.Path:
+    """Made, and tried before the work begins."""
+    try:
+        os.makedirs(path, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+    except OSError as error:
+        raise InputError(
+            f"nothing can be written there ({error.strerror}); choose another --out", file=path
+        ) from error
+    return pathlib.Path(path)
+
+
+def main(argv: Sequence[str]) -> None:
+    del argv
+    from axml_jax.data import statistics, statistics_plot, statistics_tables
+    from axml_jax.data.store import open_store
+    from axml_jax.jsonio import write_json
+    from axml_jax.progress import say
+
+    path = pathlib.Path(_DATA.value)
+    _require_store(path)
+    cut_offs, store = _cut_offs(), open_store(path)
+    out = _writable_folder(_OUT.value) if _OUT.value else None
+    name = _NAME.value or path.resolve().name
+    found = statistics.gather(store, name, cut_offs, similarity=_SIMILARITY.value)
+    statistics_tables.show(found)
+    if out is not None:
+        write_json(out / "statistics.json", found)
+        pictures = statistics_plot.draw(found, out)
+        say(f"written: {', '.join(map(str, [out / 'statistics.json', *pictures]))}")
+
+
+if __name__ == "__main__":
+    axml_flags.run(main)
