@@ -93,14 +93,16 @@ def write_page(explanations: Iterable[Explanation], title: str) -> Iterator[str]
             "form-action 'none'",
         ]
     )
-    kinds = (HIT, WRONG, MISSED)
-    key = "\n".join(f"<li><b>{kind.sign}</b> {escaped(kind.meaning)}.</li>" for kind in kinds)
     before, after = parts.pop("page").split("$documents")
-    shown = {**parts, "policy": policy, "title": escaped(title), "key": key}
+    shown = {**parts, "policy": policy, "title": escaped(title)}
     yield Template(before).substitute(shown)
+    met = set()
     for number, explanation in enumerate(explanations, start=1):
+        met.update(map(outcome, explanation.labels))
         yield _document(number, explanation)
-    yield Template(after).substitute(shown)
+    kinds = [kind for kind in (HIT, WRONG, MISSED) if kind in met]
+    key = [f"<li><b>{kind.sign}</b> {escaped(kind.meaning)}.</li>" for kind in kinds]
+    yield Template(after).substitute(shown, key="\n".join(key))
 
 
 def escaped(text: str) -> str:

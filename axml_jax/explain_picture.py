@@ -6,10 +6,11 @@ Knows nothing of models.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from axml_jax.errors import ConfigError
@@ -71,18 +72,19 @@ def draw_picture(
             for label in labels
         ]
         note = _note(explanation, most_words)
-        # A heading and half a line's room for each label.
-        lines = sum(len(panel) + 1.75 for panel in panels) + (1 if note else 0)
+        # For each label a heading, a scale and room between it and the next one.
+        lines = sum(len(panel) + 2.75 for panel in panels) + (1 if note else -0.65)
         height = lines * _LINE + 2 * _MARGIN
         figure.set_size_inches(_WIDTH, height)
         canvas = figure.add_axes((0, 0, 1, 1))
-        canvas.set(xlim=(0, _WIDTH), ylim=(height, 0))
         canvas.axis("off")
         top = _MARGIN
         for label, panel in zip(labels, panels, strict=True):
             top = _panel(canvas, label, panel, top)
         if note:
             canvas.text(_MARGIN, top, note, va="top", fontsize=_SIZE - 1, style="italic")
+        # After the scales, each of which would have the whole canvas.
+        canvas.set(xlim=(0, _WIDTH), ylim=(height, 0))
         figure.savefig(path, format="png", metadata={"Software": None})
         pyplot.close(figure)
 
@@ -105,20 +107,34 @@ def _between(text: str) -> Iterator[_Piece]:
             yield _Piece(" " if part.isspace() else printable(part), None)
 
 
-def _lines(pieces: Iterator[_Piece], width: Any) -> list[list[tuple[float, float, _Piece]]]:
-    """Lines of (left, width, piece) in inches; a piece too long for a line stands alone."""
+def _lines(
+    pieces: Iterable[_Piece], width: Callable[[str], float]
+) -> list[list[tuple[float, float, _Piece]]]:
+    """Lines of (left, width, piece) in inches, which end at spaces where there are any."""
+    room = _WIDTH - 2 * _MARGIN
     lines: list[list[tuple[float, float, _Piece]]] = [[]]
-    left = _MARGIN
-    for piece in pieces:
-        needed = width(piece.text)
-        if left + needed > _WIDTH - _MARGIN and lines[-1]:
-            lines.append([])
-            left = _MARGIN
-        if piece.text == " " and not lines[-1]:
-            continue
-        lines[-1].append((left, needed, piece))
-        left += needed
+    left = 0.0
+    for is_space, group in itertools.groupby(pieces, key=lambda piece: piece.text == " "):
+        parts = [part for piece in group for part in _cut(piece, width, room)]
+        widths = [width(part.text) for part in parts]
+        starts_line = left + sum(widths) > room and sum(widths) <= room
+        for part, needed in zip(parts, widths, strict=True):
+            if lines[-1] and (starts_line or left + needed > room):
+                lines.append([])
+                left = 0.0
+            starts_line = False
+            if lines[-1] or not is_space:
+                lines[-1].append((_MARGIN + left, needed, part))
+                left += needed
     return lines
+
+
+def _cut(piece: _Piece, width: Callable[[str], float], room: float) -> Iterator[_Piece]:
+    """Parts of a piece, each of which has room on a line."""
+    parts = math.ceil(1.2 * width(piece.text) / room) if width(piece.text) > room else 1
+    long = math.ceil(len(piece.text) / parts)
+    for first in range(0, len(piece.text), long):
+        yield piece._replace(text=piece.text[first : first + long])
 
 
 def _width(figure: Any, text: str) -> float:
@@ -148,21 +164,9 @@ def _panel(
     full = full_shade(label.weights)
     kind = outcome(label)
     said = "predicted" if label.is_true is None else kind.meaning.split(":")[0]
-    heading = f"{printable(label.shown)}   {percent(label.probability)}   {said}"
+    after = f"   {percent(label.probability)}   {said}"
+    heading = _fitted(canvas.figure, printable(label.shown), after)
     canvas.text(_MARGIN, top, heading, va="top", weight="bold")
-    right, long = _WIDTH - _MARGIN, 1.2
-    say = {"va": "top", "ha": "right", "fontsize": _SIZE - 2}
-    canvas.text(right, top + 0.02, f"{percent(full)} of its attention", **say)
-    left = right - 1.55 - long
-    canvas.imshow(
-        [[step / 255 for step in range(256)]],
-        cmap=shades,
-        extent=(left, left + long, top + 0.15, top + 0.03),
-        aspect="auto",
-    )
-    canvas.add_patch(Rectangle((left, top + 0.03), long, 0.12, fill=False, lw=0.5, ec="0.4"))
-    canvas.text(left - 0.06, top + 0.02, "0 %", **say)
-    canvas.set(xlim=(0, _WIDTH), ylim=canvas.get_ylim())
     top += 1.1 * _LINE
     for line in lines:
         for at, wide, piece in line:
@@ -173,7 +177,36 @@ def _panel(
             if piece.text != " ":
                 canvas.text(at, top + 0.73 * _LINE, piece.text, va="baseline")
         top += _LINE
-    return top + 0.65 * _LINE
+    _scale(canvas, shades, f"{percent(full)} of the label’s attention", top)
+    return top + 1.65 * _LINE
+
+
+def _scale(canvas: Any, shades: Any, end: str, top: float) -> None:
+    from matplotlib.patches import Rectangle
+
+    say = {"va": "center", "fontsize": _SIZE - 2, "color": "0.3"}
+    left, long, high = _MARGIN + 0.35, 1.2, 0.1
+    middle = top + 0.5 * _LINE
+    canvas.text(_MARGIN, middle, "0 %", **say)
+    canvas.imshow(
+        [[step / 255 for step in range(256)]],
+        cmap=shades,
+        extent=(left, left + long, middle + high / 2, middle - high / 2),
+        aspect="auto",
+    )
+    frame = Rectangle((left, middle - high / 2), long, high, fill=False, lw=0.5, ec="0.4")
+    canvas.add_patch(frame)
+    canvas.text(left + long + 0.08, middle, end, **say)
+
+
+def _fitted(figure: Any, name: str, after: str) -> str:
+    """A heading no longer than a line: bold, whose letters are a quarter wider at most."""
+    room = (_WIDTH - 2 * _MARGIN) / 1.25
+    if _width(figure, name + after) <= room:
+        return name + after
+    while name and _width(figure, f"{name}…{after}") > room:
+        name = name[:-1]
+    return f"{name}…{after}"
 
 
 def _note(about: Explanation, most_words: int) -> str:

@@ -92,11 +92,11 @@ def main(argv: Sequence[str]) -> None:
         else:
             name = os.path.basename(os.path.abspath(_RUN.value))
             with open(partial, "w", encoding="utf-8") as file:
-                file.writelines(write_page(explained, f"What {name} attends to"))
+                file.writelines(write_page(explained, f"What the model in {name} attends to"))
         os.replace(partial, output)
     finally:
         pathlib.Path(partial).unlink(missing_ok=True)
-    more = f", the first ones; --documents {2 * limit} shows more" if is_cut else ""
+    more = "; there are more, see --documents" if is_cut and not is_picture else ""
     say(f"{len(texts):,} {'document' if len(texts) == 1 else 'documents'} in {output}{more}")
 
 
