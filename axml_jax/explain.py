@@ -97,9 +97,9 @@ def explain(
       An Explanation a text.
 
     Raises:
-      ConfigError: The model has no attention.
+      ConfigError: The model has no attention, or fewer labels than `top_k`.
       InputError: A text without words, or texts and labels of different numbers.
-      ValueError: A single string for texts or for a list of labels, or a `top_k` that cannot be.
+      ValueError: A single string for texts or for a list of labels.
     """
     module = getattr(model, "module", model)
     if not hasattr(module, "attention_weights"):
@@ -113,7 +113,10 @@ def explain(
     if top_k is None:
         top_k = min(DEFAULT_TOP_K, len(model.label_names))
     if not 1 <= top_k <= len(model.label_names):
-        raise ValueError(f"top_k is {top_k}; it must be from 1 to {len(model.label_names)}.")
+        raise ConfigError(
+            f"top_k is {top_k}; this model has {len(model.label_names)} labels, so it must be "
+            f"from 1 to {len(model.label_names)}."
+        )
     return _explanations(model, texts, labels, top_k)
 
 
@@ -221,8 +224,8 @@ class _ChosenLabels:
         queries = np.asarray(self._queries[label_ids.ravel()])
         found = self._compiled(self._others, queries, token_ids, lengths)
         logits, weights = map(np.asarray, found)
-        for row, ids in enumerate(wanted):
-            yield logits[row, : len(ids)], weights[row, : len(ids), : lengths[row]]
+        for place, ids in enumerate(wanted):
+            yield logits[place, : len(ids)], weights[place, : len(ids), : lengths[place]]
 
     def _run(
         self,

@@ -96,7 +96,7 @@ def write_page(explanations: Iterable[Explanation], title: str) -> Iterator[str]
     before, after = parts.pop("page").split("$documents")
     shown = {**parts, "policy": policy, "title": escaped(title)}
     yield Template(before).substitute(shown)
-    met = set()
+    met: set[Outcome] = set()
     for number, explanation in enumerate(explanations, start=1):
         met.update(map(outcome, explanation.labels))
         yield _document(number, explanation)
@@ -117,7 +117,8 @@ def _digest(text: str) -> str:
 def _document(number: int, about: Explanation) -> str:
     name = " ".join(about.text[: 4 * _NAME_LENGTH].split())
     name = name if len(name) <= _NAME_LENGTH else name[: _NAME_LENGTH - 1] + "…"
-    data = [_data(label, about) for label in about.labels]
+    shadings = [_shading(label, about) for label in about.labels]
+    first = shadings[0]
     buttons = [_button(label, pressed=not i) for i, label in enumerate(about.labels)]
     notes = []
     if about.num_left_out:
@@ -129,9 +130,10 @@ def _document(number: int, about: Explanation) -> str:
             "True, but unknown to the model, which has not seen them in training: "
             f"<bdi>{names}</bdi>{f' and {more} more' if more > 0 else ''}."
         )
-    most = ", ".join(f"<bdi>{escaped(w)}</bdi> {share}" for w, share in data[0]["most"])
+    most = ", ".join(f"<bdi>{escaped(w)}</bdi> {escaped(share)}" for w, share in first.most)
     # In a script element nothing but "</script" and "<!--" is markup: without "<" there is neither.
-    written = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+    data = json.dumps([shading._asdict() for shading in shadings], separators=(",", ":"))
+    data = data.replace("<", "\\u003c")
     return "\n".join(
         [
             f'<article id="document-{number}" data-name="{number}. {escaped(name)}">',
@@ -139,28 +141,37 @@ def _document(number: int, about: Explanation) -> str:
             f'<div class="labels" role="group" aria-label="Labels">{"".join(buttons)}</div>',
             *(f'<p class="note">{note}</p>' for note in notes),
             '<p class="scale"><span>0 %</span><span class="bar"></span>'
-            f'<span class="full">{data[0]["scale"]}</span></p>',
-            f'<p class="most" aria-live="polite">Most attention: <span class="words">{most}</span>',
-            f'</p><div class="text" dir="auto">{_text(about, data[0])}</div>',
-            f'<script type="application/json">{written}</script>',
+            f'<span class="full">{escaped(first.scale)}</span></p>',
+            '<p class="most" aria-live="polite">Most attention: '
+            f'<span class="words">{most}</span></p>',
+            f'<div class="text" dir="auto">{_text(about, first)}</div>',
+            f'<script type="application/json">{data}</script>',
             "</article>\n",
         ]
     )
 
 
-def _data(label: Attention, about: Explanation) -> dict[str, object]:
+class _Shading(NamedTuple):
     """What the script needs to shade by a label; weights in hundredths of a percent."""
+
+    weights: list[int]
+    full: int
+    scale: str
+    most: list[tuple[str, str]]
+
+
+def _shading(label: Attention, about: Explanation) -> _Shading:
     full = full_shade(label.weights)
     by_word: Counter[str] = Counter()
     for token, weight in zip(about.tokens, label.weights.tolist(), strict=False):
         by_word[token.word] += weight
     even = percent(1 / len(label.weights))
-    return {
-        "weights": [round(10_000 * weight) for weight in label.weights.tolist()],
-        "full": round(10_000 * full),
-        "scale": f"{percent(full)} of the label’s attention (an even share is {even})",
-        "most": [(word, percent(share)) for word, share in by_word.most_common(_SHOWN_WORDS)],
-    }
+    return _Shading(
+        [round(10_000 * weight) for weight in label.weights.tolist()],
+        round(10_000 * full),
+        f"{percent(full)} of the label’s attention (an even share is {even})",
+        [(word, percent(share)) for word, share in by_word.most_common(_SHOWN_WORDS)],
+    )
 
 
 def _button(label: Attention, pressed: bool) -> str:
@@ -174,15 +185,12 @@ def _button(label: Attention, pressed: bool) -> str:
     )
 
 
-def _text(about: Explanation, first: dict[str, object]) -> str:
+def _text(about: Explanation, first: _Shading) -> str:
     """The text as it was given, each word that is read in an element of its own."""
     pieces, end = [], 0
     read = about.tokens[: about.num_read]
-    weights, full = first["weights"], first["full"]
-    assert isinstance(weights, list)
-    assert isinstance(full, int)
-    for token, is_known, weight in zip(read, about.is_known, weights, strict=False):
-        level = int(LEVELS * weight / full + 0.5)
+    for token, is_known, weight in zip(read, about.is_known, first.weights, strict=False):
+        level = int(LEVELS * weight / first.full + 0.5)
         unknown = "" if is_known else " u"
         pieces.append(
             f"{escaped(about.text[end : token.start])}"

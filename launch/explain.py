@@ -60,11 +60,9 @@ def main(argv: Sequence[str]) -> None:
     # One more tells whether there are more.
     documents = list(itertools.islice(found, limit + 1))
     is_cut, documents = len(documents) > limit, documents[:limit]
-    if not documents:
-        raise InputError("it holds no text.", file=_INPUT.value)
     output = _OUTPUT.value
     is_picture = (_FORMAT.value or os.path.splitext(output)[1][1:].lower()) == "png"
-    if is_picture and (len(documents) > 1):
+    if is_picture and len(documents) > 1:
         raise ConfigError("a picture holds one document: --documents 1 draws the first.")
     for given in filter(None, (_INPUT.value, _LABELS.value)):
         if os.path.exists(output) and os.path.samefile(given, output):
@@ -77,10 +75,6 @@ def main(argv: Sequence[str]) -> None:
     from axml_jax.progress import progress, say
 
     model = load(_RUN.value)
-    if _TOP_K.value and _TOP_K.value > len(model.label_names):
-        raise ConfigError(
-            f"--top_k is {_TOP_K.value}, but the model has {len(model.label_names)} labels."
-        )
     _refuse_strangers(documents, model.label_names)
     texts = [document.text for document in documents]
     labels = [document.labels for document in documents] if _LABELS.value else None
