@@ -198,8 +198,11 @@ def _text(about: Explanation, first: _Shading) -> str:
             f"{escaped(about.text[token.start : token.end])}</span>"
         )
         end = token.end
-    rest = about.text[end:]
     if len(about.tokens) > len(read):
+        # What closes the last word that was read, a bracket or a full stop, stays with it.
+        closing = re.split(r"\s", about.text[end : about.tokens[len(read)].start], maxsplit=1)[0]
+        rest = about.text[end + len(closing) :]
+        pieces.append(escaped(closing))
         cut = rest[:_SHOWN_UNREAD] + ("…" if len(rest) > _SHOWN_UNREAD else "")
         pieces.append(
             f'<span class="end">The model reads the first {len(read):,} words only; the '
@@ -207,5 +210,5 @@ def _text(about: Explanation, first: _Shading) -> str:
             f'<span class="unread">{escaped(cut)}</span>'
         )
     else:
-        pieces.append(escaped(rest))
+        pieces.append(escaped(about.text[end:]))
     return "".join(pieces)

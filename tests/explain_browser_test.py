@@ -74,13 +74,17 @@ def visit(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     contexts = []
     path = tmp_path / "page.html"
 
+    def refuse(dialog: Any) -> None:
+        seen.append(dialog.message)
+        dialog.dismiss()
+
     def visit(*explanations: Any, **settings: Any) -> Any:
         pieces = list(write_page(explanations, "Title"))
         path.write_text("".join(pieces), encoding="utf-8")
         contexts.append(chromium.new_context(**settings))
         page = contexts[-1].new_page()
         page.on("request", lambda request: seen.append(request.url))
-        page.on("dialog", lambda dialog: (seen.append(dialog.message), dialog.dismiss()))
+        page.on("dialog", refuse)
         page.on("pageerror", lambda error: seen.append(str(error)))
         page.on("console", lambda message: seen.append(message.text))
         page.goto(path.as_uri())

@@ -100,13 +100,14 @@ def test_labels_are_told_apart_by_sign_and_word_and_line() -> None:
 
 
 def test_what_was_not_read_is_marked_and_cut() -> None:
-    text = "one two three " + "more, " * 1000
+    text = "one two (three). " + "more, " * 1000
     page = page_of(explained(text, LABELS, max_tokens=3))
     assert [said for _, said in page.all("span", "t")][:-1] == ["one", "two", "three"]
     assert page.all("span", "end")[0][1] == (
         "The model reads the first 3 words only; the 1,000 that follow changed nothing."
     )
-    assert page.all("span", "unread")[0][1] == (text[len("one two three") :][:2000] + "…")
+    assert page.all("div", "text")[0][1].startswith("one two (three).The model reads")
+    assert page.all("span", "unread")[0][1] == (" " + "more, " * 1000)[:2000] + "…"
 
 
 def test_labels_that_cannot_be_shown_are_named() -> None:
@@ -133,6 +134,13 @@ def test_the_data_of_the_script_are_the_weights() -> None:
         ["goals", "90.0 %"],
         ["two", "95.0 %"],
     ]
+
+
+def test_the_data_of_the_script_hold_no_angle_bracket() -> None:
+    about = explained(" ".join(f"w{i}" for i in range(300)), LABELS[:1])
+    (data,) = [said for attributes, said in page_of(about).all("script") if "type" in attributes]
+    assert "<" not in data
+    assert json.loads(data)[0]["most"][1] == ["w1", "<0.1 %"]
 
 
 def test_nothing_of_a_text_or_a_name_becomes_markup() -> None:

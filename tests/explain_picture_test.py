@@ -1,6 +1,7 @@
 """The picture of attention: what is drawn where, and what is said of what is left out."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,9 @@ def read(path: Path) -> np.ndarray:
     return np.asarray(pyplot.imread(path))[:, :, :3]
 
 
-def drawn(path: Path, text: str, labels: list[tuple[str, float, bool, bool | None]]) -> np.ndarray:
+def drawn(
+    path: Path, text: str, labels: Sequence[tuple[str, float, bool, bool | None]]
+) -> np.ndarray:
     pytest.importorskip("matplotlib")
     draw_picture(explained(text, labels), path)
     return read(path)
