@@ -42,7 +42,8 @@ class Titles(NamedTuple):
     def of_labels(self, names: Sequence[str]) -> list[str | None]:
         """The title of each label, None where the file has none.
 
-        Places count where every label is one of them; uids, where the file has any, otherwise.
+        Where a file gives both, uids count if every label is one of them, then places likewise;
+        uids again if neither is so.
 
         Args:
           names: The labels' names in the data.
@@ -50,19 +51,20 @@ class Titles(NamedTuple):
         Raises:
           InputError: No label has a title, or titles stand by place and a label is none.
         """
-        strange = None
-        if self.by_place is not None:
-            places = len(self.by_place)
+        by_label, by_place = self.by_label or {}, self.by_place or ()
+        if by_place and not all(name in by_label for name in names):
+            places = len(by_place)
             strange = next((name for name in names if not _is_place(name, places)), None)
             if strange is None:
-                return self._some([self.by_place[int(name)] or None for name in names], names)
-        if self.by_label is not None:
-            return self._some([self.by_label.get(name) or None for name in names], names)
-        raise InputError(
-            f"it gives titles by place, for labels 0 to {places - 1}, but the data have the label "
-            f"{strange!r}; give titles by label: a JSON object, or lines of label, tab, title",
-            file=self.file,
-        )
+                return self._some([by_place[int(name)] or None for name in names], names)
+            if not by_label:
+                raise InputError(
+                    f"it gives titles by place, for labels 0 to {places - 1}, but the data have "
+                    f"the label {strange!r}; give titles by label: a JSON object, or lines of "
+                    "label, tab, title",
+                    file=self.file,
+                )
+        return self._some([by_label.get(name) or None for name in names], names)
 
     def _some(self, found: list[str | None], names: Sequence[str]) -> list[str | None]:
         if not any(found):

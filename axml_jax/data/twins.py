@@ -26,6 +26,7 @@ ROWS = 4  # minima of a band; a pair of similarity J shares one with 1 - (1 - J*
 LOWEST = 0.7  # by which 1 pair in 6,000 is missed; at 0.8, one in 20 million
 MOST_CANDIDATES = 8  # of one document in one band, or a text that many share would take forever
 _BINS = BANDS * ROWS
+_FEW = 16
 _SEED = 0
 _NONE = np.uint64(2**64 - 1)
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -149,7 +150,16 @@ def _minima(codes: np.ndarray, begins: np.ndarray) -> np.ndarray:
 def _fill(minima: np.ndarray, orders: np.ndarray) -> None:
     """Gives each empty bin the minimum of the first full one in its order."""
     whole = minima.copy()
-    rows, bins = np.nonzero(whole == _NONE)
+    full = whole != _NONE
+    counts = np.count_nonzero(full, axis=1)
+    # Where few are full, look which of them comes first; else look along the order, which is short.
+    ranks = np.argsort(orders, axis=1).astype(np.uint8)
+    for count in range(1, _FEW + 1):
+        rows = np.flatnonzero(counts == count)
+        among = np.nonzero(full[rows])[1].reshape(len(rows), count)
+        first = np.take_along_axis(among, np.argmin(ranks[:, among], axis=2).T, axis=1)
+        minima[rows] = np.where(full[rows], whole[rows], whole[rows[:, None], first])
+    rows, bins = np.nonzero(~full & (counts > _FEW)[:, None])
     for step in range(_BINS):
         if not len(rows):
             return

@@ -48,6 +48,15 @@ def test_uids_count_where_labels_are_no_places(tmp_path: Path, names: list[str])
     assert read_titles(tmp_path / "lbl.json").of_labels(names) == TITLES
 
 
+def test_numbers_that_are_all_uids_are_uids(tmp_path: Path) -> None:
+    path = tmp_path / "lbl.json"
+    records = [{"uid": uid, "title": f"title {uid}"} for uid in ("1", "2", "0")]
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    assert read_titles(path).of_labels(["0", "2"]) == ["title 0", "title 2"]
+    path.write_text("".join(f"{json.dumps(record)}\n" for record in [*records[:2], records[0]]))
+    assert read_titles(path).of_labels(["0", "2"]) == ["title 1", "title 1"]
+
+
 def test_a_single_record_and_an_object_with_such_labels(tmp_path: Path) -> None:
     path = tmp_path / "lbl.json"
     path.write_text('{"uid": "A", "title": "first"}\n')

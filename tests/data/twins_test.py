@@ -102,6 +102,18 @@ def test_memory_does_not_grow_with_the_number_of_documents(
     assert peaks[1] < 1.5 * peaks[0]
 
 
+def test_both_ways_to_fill_empty_bins_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    lengths = rng.integers(1, 60, 200)
+    short = split([rng.integers(2, WORDS, length).tolist() for length in lengths])
+    keys = []
+    for few in (0, 16, 100):
+        monkeypatch.setattr(twins, "_FEW", few)
+        keys.append(twins.band_keys(short, WORDS))
+    np.testing.assert_array_equal(keys[0], keys[1])
+    np.testing.assert_array_equal(keys[0], keys[2])
+
+
 def test_bands_agree_as_often_as_the_sets_do() -> None:
     rng = np.random.default_rng(2)
     first = [rng.integers(2, WORDS, 60).tolist() for _ in range(300)]
