@@ -99,6 +99,12 @@ def test_labels_are_told_apart_by_sign_and_word_and_line() -> None:
     assert "✓" not in "".join(said for _, said in page.all("body"))
 
 
+def test_a_label_is_shown_with_its_title() -> None:
+    about = explained("a goal", [("2771", 0.5, True, True)])
+    about = about._replace(labels=[about.labels[0]._replace(title="oil & gas")])
+    assert page_of(about).all("button", "hit")[0][1].startswith("✓ oil & gas (2771)50.0 %")
+
+
 def test_what_was_not_read_is_marked_and_cut() -> None:
     text = "one two (three). " + "more, " * 1000
     page = page_of(explained(text, LABELS, max_tokens=3))
