@@ -30,10 +30,12 @@ def model(tiny_run: Path) -> Model:
 def whole(model: Model, text: str) -> tuple[np.ndarray, np.ndarray]:
     """Logits [L] and attention [L, T] of all labels: eqs. (4) and (5) of the model's own states."""
     ids = model.encode(text)
-    padded, lengths = ids[None], np.array([len(ids)], np.int32)
+    # All of one length: compiled once.
+    padded, lengths = np.zeros((1, 16), np.int32), np.array([len(ids)], np.int32)
+    padded[0, : len(ids)] = ids
     logits = np.asarray(model.module.apply(model.variables, padded, lengths))[0]
     states = model.module.apply(model.variables, padded, lengths, method="encode")
-    hidden = np.asarray(states, np.float64)[0]
+    hidden = np.asarray(states, np.float64)[0, : len(ids)]
     queries = np.asarray(model.variables["params"]["labels"]["queries"], np.float64)
     return logits, softmax(queries @ hidden.T, axis=1)
 
