@@ -56,6 +56,7 @@ class Model:
       label_titles: What people call them, by id; None for a label without a title.
       label_counts: int64 [L], training documents of each label.
       num_train_documents: N of the propensity formulas.
+      max_tokens: Words read of a text; those after them change nothing.
       module: The Flax module.
       variables: Its variables, {"params": ..., and perhaps "constants"}.
     """
@@ -79,11 +80,11 @@ class Model:
         self.num_train_documents: int = labels["train_documents"]
         self.module = module
         self.variables = variables
-        self._max_tokens: int = description["data"]["max_tokens"]
+        self.max_tokens: int = description["data"]["max_tokens"]
         self._predictor = Predictor(
             module,
             variables,
-            max_tokens=self._max_tokens,
+            max_tokens=self.max_tokens,
             batch_size=64,
             layout=_layout(config, module.num_labels),
         )
@@ -148,7 +149,7 @@ class Model:
         """The int32 token ids of a text, cut where training documents were."""
         if not isinstance(text, str):
             raise ValueError(f"a text must be a string; {text!r:.60} came.")
-        return self.vocabulary.encode(text, self._max_tokens)
+        return self.vocabulary.encode(text, self.max_tokens)
 
     def evaluate(
         self,

@@ -80,13 +80,15 @@ def train_once(config: Config, store: Store, folder: Path) -> dict[str, Any]:
         for record in read_records(folder / "timings.jsonl")
         if "documents_per_second" in record
     ]
+    description = runs.read_description(folder)
     return {
         "seed": config.seed,
+        "commit": description["commit"],  # of its beginning, where it was kept in --runs
         "curve": curve,
         "best": best_point(curve),
         # The median: compilation lies in the first intervals.
         "documents_per_second": statistics.median(speeds) if speeds else None,
-        "padding": runs.read_description(folder)["data"]["padding"],
+        "padding": description["data"]["padding"],
     }
 
 

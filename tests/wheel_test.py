@@ -17,6 +17,8 @@ for optional in ("tensorboardX", "matplotlib", "tensorflow_datasets", "omikuji",
     sys.modules[optional] = None
 import axml_jax, axml_kernels
 from axml_jax.config import Config
+from axml_jax.explain import explain
+from axml_jax.explain_page import write_page
 
 if __name__ == "__main__":
     config = Config()
@@ -33,11 +35,14 @@ if __name__ == "__main__":
     texts = ["red green blue", "one two three", "green red", "three one"] * 4
     labels = [["colour"], ["number"], ["colour"], ["number"]] * 4
     axml_jax.fit(texts, labels, config=config, run_folder="run")
-    rows = axml_jax.load("run").predict(["blue red", "two three"], top_k=2)
+    model = axml_jax.load("run")
+    rows = model.predict(["blue red", "two three"], top_k=2)
+    page = "".join(write_page(explain(model, ["blue red"]), "colours"))
     print(json.dumps({
         "places": [axml_jax.__file__, axml_kernels.__file__],
         "version": axml_jax.__version__,
         "labels": [[found.label for found in row] for row in rows],
+        "page": [page[:15], "red</span>" in page],
     }))
 """
 
@@ -74,7 +79,7 @@ def test_wheel_holds_the_two_packages_and_nothing_else(wheel: Path, root: Path) 
         path.relative_to(top).as_posix()
         for top, package in ((root, "axml_jax"), (root / "kernels", "axml_kernels"))
         for path in (top / package).rglob("*")
-        if path.suffix in (".py", ".typed", ".json")
+        if path.is_file() and "__pycache__" not in path.parts
     }
     assert packaged == expected
     assert any(name.endswith("LICENSE") for name in names - packaged)
@@ -97,3 +102,4 @@ def test_installed_elsewhere_it_trains_loads_and_predicts(
     assert [Path(place).is_relative_to(site) for place in result["places"]] == [True, True]
     assert f"-{result['version']}-" in wheel.name
     assert result["labels"] == [["colour", "number"], ["number", "colour"]]
+    assert result["page"] == ["<!doctype html>", True]

@@ -25,6 +25,7 @@ import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int32
@@ -71,8 +72,101 @@ def tokenize(text: str) -> list[str]:
     text = text.lower()
     if text.isascii():
         return _ASCII_WORD.findall(text)
-    text = unicodedata.normalize("NFC", text.replace(_SOFT_HYPHEN, "")).replace(_DOTTED_I, "i")
-    return _unicode_word().findall(text)
+    return _unicode_word().findall(_normalized(text))
+
+
+def _normalized(lower: str) -> str:
+    """Rule 1 of the module's docstring, on text that is lower-cased already."""
+    composed = unicodedata.normalize("NFC", lower.replace(_SOFT_HYPHEN, ""))
+    return composed.replace(_DOTTED_I, "i")
+
+
+class Token(NamedTuple):
+    """A word and where it stands.
+
+    Attributes:
+      word: What `tokenize` makes of it.
+      start: Place of its first character in the text as it was given.
+      end: Place after its last character there.
+    """
+
+    word: str
+    start: int
+    end: int
+
+
+def tokens_with_places(text: str) -> list[Token]:
+    """Splits `text` as `tokenize` does, and says where each word stands in it.
+
+    The words are those of `tokenize`, for they are found in the same normalized text; each of its
+    characters is traced back to the characters that it was made of.
+
+    Args:
+      text: Any text.
+
+    Returns:
+      The words in order with their places, which increase.
+    """
+    lower = text.lower()
+    if lower.isascii():  # nothing grew: the only letter that does so leaves a dot beyond ASCII
+        return [Token(m.group(), *m.span()) for m in _ASCII_WORD.finditer(lower)]
+    normalized, places = _normalized(lower), _places(text)
+    assert len(places) == len(normalized)
+    return [
+        Token(m.group(), places[m.start()][0], places[m.end() - 1][1])
+        for m in _unicode_word().finditer(normalized)
+    ]
+
+
+def _places(text: str) -> list[tuple[int, int]]:
+    """Start and end in `text` of what each character of its normalized form was made of."""
+    letters = [
+        (letter, i, i + 1)
+        for i, character in enumerate(text)
+        # A final sigma is another letter in its context, but takes as many characters.
+        for letter in character.lower()
+        if letter != _SOFT_HYPHEN
+    ]
+    is_composed = unicodedata.is_normalized("NFC", "".join(letter for letter, _, _ in letters))
+    composed = letters if is_composed else []
+    for piece in () if is_composed else _pieces(letters):
+        joined = "".join(letter for letter, _, _ in piece)
+        form = unicodedata.normalize("NFC", joined)
+        if form == joined:
+            composed += piece
+        else:
+            composed += [(letter, piece[0][1], piece[-1][2]) for letter in form]
+    places: list[tuple[int, int]] = []
+    for i, (letter, start, end) in enumerate(composed):
+        if i and composed[i - 1][0] + letter == _DOTTED_I:
+            places[-1] = (places[-1][0], end)
+        else:
+            places.append((start, end))
+    return places
+
+
+def _pieces(letters: list[tuple[str, int, int]]) -> list[list[tuple[str, int, int]]]:
+    """Cuts lower-cased text where composing cannot reach across.
+
+    Marks are put in order only up to the next letter, and a letter joins the one before it
+    (Korean, some Indian vowels) or does not: the two are composed together and apart.
+    """
+    pieces: list[list[tuple[str, int, int]]] = []
+    for item in letters:
+        first = unicodedata.normalize("NFD", item[0])[0]
+        if pieces and unicodedata.combining(first):
+            pieces[-1].append(item)
+        else:
+            pieces.append([item])
+    cut = pieces[:1]
+    for piece in pieces[1:]:
+        before, after = ("".join(letter for letter, _, _ in part) for part in (cut[-1], piece))
+        apart = unicodedata.normalize("NFC", before) + unicodedata.normalize("NFC", after)
+        if unicodedata.normalize("NFC", before + after) == apart:
+            cut.append(piece)
+        else:
+            cut[-1] += piece
+    return cut
 
 
 class Vocabulary:

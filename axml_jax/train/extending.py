@@ -173,7 +173,7 @@ def _new_queries(
     truth = split.label_matrix(plan.store.num_train_labels)[plan.parts.train]
     params = variables["params"]
     directions = label_state_queries(
-        plan.model.clone(attention=None, recurrence=None, num_labels=len(drawn)),
+        plan.model.clone(attention=None, recurrence=None, dtype=None, num_labels=len(drawn)),
         {**variables, "params": {**params, "labels": {**params["labels"], "queries": drawn}}},
         [split.document(int(i)) for i in plan.parts.train],
         truth[:, first:],

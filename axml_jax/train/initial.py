@@ -92,8 +92,9 @@ def initial_values(plan: Plan, key: jax.Array, label_states: bool) -> tuple[Any,
     split = store.splits["train"]
     truth = split.label_matrix(store.num_train_labels)[plan.parts.train]
     bias = log_odds_of_mean(truth.nnz, *truth.shape)
-    # What runs best wherever this runs, which need not be where training does.
-    model = plan.model.clone(attention=None, recurrence=None)
+    # What runs best wherever this runs, which need not be where training does; and in float32,
+    # since label states are small differences of large means.
+    model = plan.model.clone(attention=None, recurrence=None, dtype=None)
     variables = initial_variables(model, key, store, plan.config, bias)
     if label_states and plan.config.model.query_init == "label_state":
         variables["params"]["labels"]["queries"] = label_state_queries(

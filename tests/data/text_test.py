@@ -1,13 +1,15 @@
 """The tokenizer and the vocabulary."""
 
 import json
+import random
+import sys
 import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from axml_jax.data.text import PAD, UNK, Vocabulary, tokenize
+from axml_jax.data.text import PAD, UNK, Token, Vocabulary, tokenize, tokens_with_places
 from axml_jax.errors import InputError
 
 
@@ -57,6 +59,60 @@ def test_every_word_has_a_letter_or_digit_and_no_upper_case() -> None:
 
 def test_half_a_surrogate_pair_is_no_part_of_a_word() -> None:
     assert tokenize("a\ud800b \udc00 \udfff1") == ["a", "b", "1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", []),
+        ("A-b, C", [("a", "A"), ("b", "b"), ("c", "C")]),
+        ("an \u212a (Kelvin)", [("an", "an"), ("k", "\u212a"), ("kelvin", "Kelvin")]),
+        # Lower-casing adds a dot, which goes; a dot typed by hand goes with its letter.
+        ("x İstanbul Bİ!", [("x", "x"), ("istanbul", "İstanbul"), ("bi", "Bİ")]),
+        ("(i\u0307) y", [("i", "i\u0307"), ("y", "y")]),
+        # The accent is composed with its letter across a soft hyphen, and two are put in order.
+        ("(cafe\u00ad\u0301s) z", [("cafés", "cafe\u00ad\u0301s"), ("z", "z")]),
+        ("q\u0307\u0323.", [("q\u0323\u0307", "q\u0307\u0323")]),
+        ("co\u00adoperate\u00ad now", [("cooperate", "co\u00adoperate"), ("now", "now")]),
+        # Korean letters that join to syllables; a vowel sign that decomposes, and one that joins.
+        ("\u1112\u1161\u11ab!", [("한", "\u1112\u1161\u11ab")]),
+        ("\u0995\u09c7\u09be x", [("\u0995\u09cb", "\u0995\u09c7\u09be"), ("x", "x")]),
+        ("中か\u3099文", [("中", "中"), ("が", "か\u3099"), ("文", "文")]),
+        ("ΣΑΣ. \U0001f600Σ", [("σας", "ΣΑΣ"), ("σ", "Σ")]),
+    ],
+)  # fmt: skip
+def test_a_word_stands_where_it_was_found(text: str, expected: list[tuple[str, str]]) -> None:
+    found = tokens_with_places(text)
+    assert [(token.word, text[token.start : token.end]) for token in found] == expected
+
+
+def test_words_with_places_are_those_of_the_tokenizer() -> None:
+    everything = [chr(point) for point in range(sys.maxunicode + 1) if chr(point).isprintable()]
+    # What lower-casing or composing changes is rare among them, and is what may go wrong.
+    changing = [c for c in everything if unicodedata.normalize("NFD", c.lower()) != c]
+    marks = [c for c in everything if unicodedata.combining(c)]
+    odd = [*"aiIİΣ \u00ad\u00ad\u0307\u0301\u0344\u0f73=\u0338\u1100\u1161\u11a8\u09c7\u09be\ud800"]
+    draw = random.Random(0)
+    for _ in range(3000):
+        kinds = [
+            draw.choice((everything, changing, marks, odd)) for _ in range(draw.randint(1, 14))
+        ]
+        text = "".join(draw.choice(kind) for kind in kinds)
+        found = tokens_with_places(text)
+        assert [token.word for token in found] == tokenize(text), ascii(text)
+        ends = [0, *(place for token in found for place in (token.start, token.end)), len(text)]
+        assert ends == sorted(ends), ascii(text)
+        assert all(token.start < token.end for token in found), ascii(text)
+        # Each place alone gives its word again; of a sigma it depends on what follows.
+        if "Σ" not in text:
+            assert [tokenize(text[start:end]) for _, start, end in found] == [
+                [token.word] for token in found
+            ], ascii(text)
+
+
+def test_places_in_long_text_of_marks_are_found_in_time_linear_in_it() -> None:
+    text = "a" + "\u0301\u0344" * 20_000
+    assert tokens_with_places(text) == [Token(tokenize(text)[0], 0, len(text))]
 
 
 def test_vocabulary_is_in_order_of_documents_then_letters() -> None:

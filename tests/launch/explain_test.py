@@ -1,0 +1,94 @@
+"""launch/explain.py as a user runs it: texts in, a page or a picture out, mistakes told."""
+
+import html
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import axml_jax
+
+Launch = Callable[..., subprocess.CompletedProcess[bytes]]
+
+TEXTS = ["parses flags <b>from</b> the command line", "logs it and raises", "a third text"]
+
+
+def told(done: subprocess.CompletedProcess[bytes]) -> list[str]:
+    """What is no progress: a slow machine may show some."""
+    lines = done.stderr.decode().splitlines()
+    return [line for line in lines if not line.startswith("explaining")]
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    path = tmp_path / "texts.txt"
+    path.write_text("".join(f"{text}\n" for text in TEXTS))
+    return path
+
+
+def test_a_page_of_texts_and_their_true_labels(
+    tiny_run: Path, tmp_path: Path, texts: Path, launch: Launch
+) -> None:
+    model = axml_jax.load(tiny_run)
+    best, missed = (model.predict([TEXTS[0]], top_k=8)[0][place].label for place in (0, 7))
+    (tmp_path / "labels.txt").write_text(f"{best};{missed};never seen\n\n{best}\n")
+    done = launch(
+        "explain",
+        f"--run={tiny_run}",
+        f"--input={texts}",
+        "--labels=labels.txt",
+        "--separator=;",
+        "--documents=2",
+        "--top_k=2",
+        "--output=page.html",
+    )
+    said = ["2 documents in page.html; there are more, see --documents"]
+    assert (done.returncode, done.stdout, told(done)) == (0, b"", said)
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<article ") == 2
+    bare = html.unescape(re.sub(r"<[^>]*>", "", page))
+    assert TEXTS[0] in bare
+    assert TEXTS[2] not in bare
+    found = re.findall(r'class="(hit|wrong|missed)".*?<bdi>(.*?)</bdi>', page)
+    second = model.predict([TEXTS[0]], top_k=2)[0][1].label
+    assert found[:3] == [("hit", best), ("wrong", second), ("missed", missed)]
+    assert [kind for kind, _ in found[3:]] == ["wrong", "wrong"]
+    assert "<bdi>never seen</bdi>" in page
+    assert {path.name for path in tmp_path.iterdir()} == {"texts.txt", "labels.txt", "page.html"}
+
+
+def test_a_picture_of_one_text(tiny_run: Path, tmp_path: Path, launch: Launch) -> None:
+    pytest.importorskip("matplotlib")
+    done = launch("explain", f"--run={tiny_run}", f"--text={TEXTS[0]}", "--output=picture.PNG")
+    assert (done.returncode, told(done)) == (0, ["1 document in picture.PNG"])
+    assert (tmp_path / "picture.PNG").read_bytes().startswith(b"\x89PNG")
+
+
+def test_mistakes_are_one_line_and_write_nothing(
+    tiny_run: Path, tmp_path: Path, texts: Path, launch: Launch
+) -> None:
+    (tmp_path / "labels.txt").write_text("strange\nother\n\n")
+    (tmp_path / "gap.txt").write_text("one\n\n")
+    (tmp_path / "none.txt").write_text("")
+
+    def complaint(*arguments: str) -> str:
+        done = launch("explain", f"--run={tiny_run}", "--output=out.html", *arguments)
+        assert (done.returncode, done.stdout) == (1, b"")
+        (line,) = done.stderr.decode().splitlines()
+        return line
+
+    before = {path.name for path in tmp_path.iterdir()}
+    assert complaint() == "error: Name either --text or --input; --help explains them."
+    assert "text 1 has no word, '?!'" in complaint("--text=?!")
+    assert "gap.txt:2" in complaint("--input=gap.txt")
+    assert "none.txt: the file is empty" in complaint("--input=none.txt")
+    assert "--labels goes with --input" in complaint("--text=a", "--labels=labels.txt")
+    assert "labels.txt: none of its 2 labels, such as 'strange', is known" in complaint(
+        "--input=texts.txt", "--labels=labels.txt"
+    )
+    assert "this model has 8 labels" in complaint("--text=a", "--top_k=9")
+    assert "--documents 1 draws the first" in complaint("--input=texts.txt", "--format=png")
+    assert "which it would overwrite" in complaint("--input=texts.txt", "--output=./texts.txt")
+    assert {path.name for path in tmp_path.iterdir()} == before
