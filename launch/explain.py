@@ -43,7 +43,7 @@ def _documents() -> Iterator[Document]:
         raise ConfigError("--separator is empty; without it, white space separates labels.")
     if _INPUT.value:
         options = Options(separator=_SEPARATOR.value)
-        return open_line_aligned(_INPUT.value, _LABELS.value, options=options)
+        return iter(open_line_aligned(_INPUT.value, _LABELS.value, options=options))
     return map(Document, _TEXT.value)
 
 
@@ -59,9 +59,8 @@ def _refuse_strangers(documents: list[Document], names: list[str]) -> None:
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    found, limit = _documents(), _DOCUMENTS.value
-    # One more tells whether there are more.
-    documents = list(itertools.islice(found, limit + 1))
+    limit = _DOCUMENTS.value
+    documents = list(itertools.islice(_documents(), limit + 1))  # one more tells of more
     is_cut, documents = len(documents) > limit, documents[:limit]
     output = _OUTPUT.value
     is_picture = (_FORMAT.value or os.path.splitext(output)[1][1:].lower()) == "png"
