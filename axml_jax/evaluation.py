@@ -22,6 +22,7 @@ from axml_jax.errors import InputError
 from axml_jax.model import DEFAULT_TOP_K, Model, load
 from axml_jax.progress import progress
 from axml_jax.tables import printable, show_table
+from axml_jax.top_k import PAD
 
 _EXAMPLE_WORDS = 40
 
@@ -167,6 +168,7 @@ def _print_example(
     predicted = (
         f"{data.label_names[j]} {expit(float(logit)):.2f}{' *' if j in true else ''}"
         for logit, j in zip(logits, label_ids, strict=True)
+        if j != PAD
     )
     print()
     for line in (

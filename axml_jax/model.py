@@ -6,7 +6,7 @@ import hashlib
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -16,17 +16,19 @@ from scipy.special import expit
 
 from axml_jax import config as config_lib
 from axml_jax import metrics, runs
+from axml_jax.baselines import parabel
 from axml_jax.config import Config
 from axml_jax.data.corpus import Document
 from axml_jax.data.store import Store, open_store, write_store
 from axml_jax.data.text import Vocabulary
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.layout import Layout, choose_layout
-from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.models.text_model import TextModel
 from axml_jax.predict import Predictor
+from axml_jax.top_k import PAD
 from axml_jax.train.checkpoint import Checkpoints
+from axml_jax.train.door import train
 from axml_jax.train.initial import make_model
-from axml_jax.train.loop import train
 
 DEFAULT_TOP_K = 5
 
@@ -45,6 +47,18 @@ class Prediction(NamedTuple):
     logit: float
 
 
+class Ranker(Protocol):
+    """What ranks the labels of encoded documents: a `Predictor`, or what stands for one."""
+
+    def top_k(
+        self, documents: Iterable[np.ndarray], k: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields (logits float32 [K], label ids int32 [K]) of each document, best first.
+
+        A list may end early: in -inf and -1.
+        """
+
+
 class Model:
     """A trained model with its vocabulary and label names; made by `fit` and `load`.
 
@@ -55,8 +69,8 @@ class Model:
       label_names: Names of the L labels, by id.
       label_counts: int64 [L], training documents of each label.
       num_train_documents: N of the propensity formulas.
-      module: The Flax module.
-      variables: Its variables, {"params": ..., and perhaps "constants"}.
+      module: The Flax module; None where the model is none (Parabel).
+      variables: Its variables, {"params": ..., and perhaps "constants"}; {} without a module.
     """
 
     def __init__(
@@ -65,8 +79,9 @@ class Model:
         description: dict[str, Any],
         vocabulary: Vocabulary,
         labels: dict[str, Any],
-        module: AttentionXML,
+        module: TextModel | None,
         variables: Any,
+        ranker: Ranker | None = None,
     ) -> None:
         self.config = config
         self.description = description
@@ -77,13 +92,16 @@ class Model:
         self.module = module
         self.variables = variables
         self._max_tokens: int = description["data"]["max_tokens"]
-        self._predictor = Predictor(
-            module,
-            variables,
-            max_tokens=self._max_tokens,
-            batch_size=64,
-            layout=_layout(config, module.num_labels),
-        )
+        if ranker is None:
+            assert module is not None
+            ranker = Predictor(
+                module,
+                variables,
+                max_tokens=self._max_tokens,
+                batch_size=64,
+                layout=_layout(config, module.num_labels),
+            )
+        self._ranker = ranker
 
     def predict(
         self, texts: Iterable[str], top_k: int | None = None, min_probability: float = 0.0
@@ -122,13 +140,15 @@ class Model:
         return [
             Prediction(self.label_names[i], float(probability), float(logit))
             for i, probability, logit in zip(label_ids, probabilities, logits, strict=True)
-            if probability >= min_probability
+            if probability >= min_probability and i != PAD
         ]
 
     def predict_ids(
         self, documents: Iterable[np.ndarray], top_k: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(logits float32 [K], label ids int32 [K]) of encoded documents, best first.
+
+        Parabel may find fewer labels: its lists then end in -inf and -1.
 
         Args:
           documents: int32 token ids of each document, by this model's vocabulary.
@@ -139,7 +159,7 @@ class Model:
                 f"top_k is {top_k}; this model has {len(self.label_names)} labels, so it must "
                 f"be from 1 to {len(self.label_names)}."
             )
-        return self._predictor.top_k(documents, top_k)
+        return self._ranker.top_k(documents, top_k)
 
     def encode(self, text: str) -> np.ndarray:
         """The int32 token ids of a text, cut where training documents were."""
@@ -243,13 +263,17 @@ def load(run_folder: str | os.PathLike[str]) -> Model:
     labels = runs.read_json(folder / "labels.json")
     try:
         config = config_lib.from_dict(description["config"])
-        width = int(description["data"]["word_width"])
+        has_trees = config.model.name == "parabel"
+        width = 0 if has_trees else int(description["data"]["word_width"])
         num_labels = len(labels["names"])
         missing = {"train_counts", "train_documents"} - labels.keys()
     except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"run.json or labels.json is damaged: {error}", file=folder) from error
     if missing:
         raise InputError(f"{', '.join(missing)} is missing.", file=folder / "labels.json")
+    if has_trees:
+        ranker = parabel.load(folder, len(vocabulary))
+        return Model(config, description, vocabulary, labels, None, {}, ranker)
     module = make_model(config, len(vocabulary), num_labels, width)
     shapes = dict(
         jax.eval_shape(
@@ -323,7 +347,8 @@ def _store_beside(folder: pathlib.Path, documents: list[Document], config: Confi
     for document in documents:
         digest.update(repr(tuple(document)).encode("utf-8", "backslashreplace"))
     source = f"{len(documents)} texts in memory, sha256 {digest.hexdigest()}"
-    vectors = "ppmi" if config.model.word_vectors == "store" else "none"
+    reads_vectors = config.model.word_vectors == "store" and config.model.name != "parabel"
+    vectors = "ppmi" if reads_vectors else "none"
     width, seed = config.model.word_width, config.seed
     if not path.exists():
         return write_store(

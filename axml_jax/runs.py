@@ -5,6 +5,7 @@
     RUN/metrics.jsonl     what repeats bit for bit        RUN/timings.jsonl  what does not
     RUN/events/           TensorBoard         RUN/result.json  how training ended
     RUN/checkpoints/      orbax: constants, latest, best
+    RUN/parabel/          instead of checkpoints: omikuji's trees, inverse document frequencies
 
 The folder alone suffices to predict; nothing in it is ever executed.  Knows nothing
 about models.
@@ -22,16 +23,21 @@ import platform
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from axml_jax import __version__
+from axml_jax.config import from_dict
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.jsonio import read_json, write_json
+
+if TYPE_CHECKING:
+    from axml_jax.data.store import Store
 
 FORMAT = "axml_jax.run"
 FORMAT_VERSION = 1
 _LOCK = ".lock"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
+_PACKAGES += ("omikuji", "scikit-learn")  # of Parabel's runs
 
 
 def environment(devices: Sequence[Any] | None = None) -> dict[str, Any]:
@@ -147,8 +153,12 @@ def open_run(
 
 
 def _experiment(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without what may change from start to start."""
-    return {name: value for name, value in config.items() if name != "parallel"}
+    """A configuration without what may change from start to start.
+
+    A field that a run does not name is younger than the run, which had what is its default.
+    """
+    whole = from_dict(config).to_dict()
+    return {name: value for name, value in whole.items() if name != "parallel"}
 
 
 def describe_run(
@@ -166,6 +176,20 @@ def describe_run(
             "config": config,
             "data": data,
             **environment(devices),
+        },
+    )
+
+
+def write_names(folder: pathlib.Path, store: Store) -> None:
+    """Writes what prediction needs beside weights: words, and labels with their counts."""
+    store.vocabulary.save(folder / "words.json")
+    known = store.num_train_labels
+    write_json(
+        folder / "labels.json",
+        {
+            "names": store.label_names[:known],
+            "train_counts": [int(count) for count in store.label_counts[:known]],
+            "train_documents": len(store.splits["train"]),
         },
     )
 

@@ -18,7 +18,7 @@ from axml_jax.data.buckets import bucket_lengths
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.layout import Layout, choose_layout
-from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.models.text_model import TextModel
 from axml_jax.train import initial, processes
 
 # These numbers keep the draws apart from the epochs' orders, which are drawn from (seed, epoch).
@@ -94,7 +94,7 @@ class Plan:
     parts: Parts
     buckets: tuple[int, ...]
     batches: TrainBatches
-    model: AttentionXML
+    model: TextModel
     layout: Layout
     padding: Padding
 
