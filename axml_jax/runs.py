@@ -37,7 +37,7 @@ FORMAT = "axml_jax.run"
 FORMAT_VERSION = 1
 _LOCK = ".lock"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
-_PACKAGES += ("omikuji", "scikit-learn")  # of Parabel's runs
+_PARABEL_PACKAGES = ("omikuji", "scikit-learn")
 
 
 def environment(devices: Sequence[Any] | None = None) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def environment(devices: Sequence[Any] | None = None) -> dict[str, Any]:
     }
 
 
-def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
+def versions(packages: Sequence[str] = _PACKAGES + _PARABEL_PACKAGES) -> dict[str, str]:
     """Versions of axml_jax, of Python, and of those `packages` that are installed."""
     found = {"axml_jax": __version__, "python": platform.python_version()}
     for name in packages:

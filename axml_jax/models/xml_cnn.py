@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import lax
+from flax.typing import PrecisionLike
 from jax.nn import initializers
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
@@ -81,7 +81,7 @@ class XMLCNN(TextModel):
     bottleneck: int = 512
     dropout: float = 0.5
     embedding_dropout: float = 0.0
-    precision: lax.PrecisionLike = None
+    precision: PrecisionLike = None
     trainable_words: bool = True
     initial_output_bias: float = 0.0
     vectors_init: Initializer = uniform_vectors()

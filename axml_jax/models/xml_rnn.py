@@ -6,7 +6,7 @@ from typing import Self
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import lax
+from flax.typing import PrecisionLike
 from jax.nn import initializers
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
@@ -52,7 +52,7 @@ class XMLRNN(TextModel):
     dropout: float = 0.5
     embedding_dropout: float = 0.0
     recurrence: str | None = None
-    precision: lax.PrecisionLike = None
+    precision: PrecisionLike = None
     trainable_words: bool = True
     initial_output_bias: float = 0.0
     vectors_init: Initializer = uniform_vectors()
