@@ -12,7 +12,7 @@ involved.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import pathlib
 import shutil
@@ -51,13 +51,14 @@ def require() -> None:
     Raises:
       ConfigError: One is missing.
     """
-    packages = {"omikuji": "omikuji", "sklearn": "scikit-learn"}
-    missing = [name for module, name in packages.items() if not importlib.util.find_spec(module)]
-    if missing:
-        raise ConfigError(
-            f"config.model.name=parabel needs {' and '.join(missing)}: "
-            "pip install 'axml_jax[baselines]', or pip install omikuji scikit-learn."
-        )
+    for module, package in (("omikuji", "omikuji"), ("sklearn", "scikit-learn")):
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ConfigError(
+                f"config.model.name=parabel needs {package} ({error}): "
+                "pip install 'axml_jax[baselines]', or pip install omikuji scikit-learn."
+            ) from error
 
 
 def word_counts(documents: Sequence[np.ndarray], num_words: int) -> scipy.sparse.csr_matrix:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -197,10 +197,7 @@ def test_damaged_trees_are_told(run: Path, tmp_path: Path) -> None:
 def test_missing_packages_are_told_with_what_to_do(
     store: Store, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    find = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "omikuji" else find(name)
-    )
+    monkeypatch.setitem(sys.modules, "omikuji", None)
     with pytest.raises(ConfigError, match=r"needs omikuji.*pip install 'axml_jax\[baselines\]'"):
         train(config, store, tmp_path / "run")
     assert not (tmp_path / "run").exists()
