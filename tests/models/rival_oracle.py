@@ -52,7 +52,7 @@ def pooled(features: np.ndarray, chunks: int) -> np.ndarray:
 def xml_cnn(params: Tree, token_ids: Sequence[int], chunks: int) -> np.ndarray:
     """Logits [L]."""
     x = embedded(params, token_ids)
-    maps = []
+    maps: list[np.ndarray] = []
     while f"convolutions_{len(maps)}" in params:
         filters = params[f"convolutions_{len(maps)}"]  # kernel [w, E, C]
         width = len(filters["kernel"])

@@ -20,7 +20,7 @@ V, E, L = 9, 3, 7
 LENGTHS = np.array([6, 1, 3, 0, 5], np.int32)
 B, T = len(LENGTHS), 6
 CHUNKS = 4  # more than the words of some documents
-MODELS = {
+MODELS: dict[str, Any] = {
     "xml_rnn": (XMLRNN, {"hidden": 2, "fully_connected": (5, 4)}, rival_oracle.xml_rnn),
     "xml_cnn": (
         XMLCNN,
