@@ -15,13 +15,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import importlib.util
-import numbers
 import pathlib
 import types
 import typing
 from typing import Any
 
+from axml_jax.config_values import convert
 from axml_jax.errors import ConfigError, InputError
+
+MODELS = ("attention_xml", "xml_rnn", "xml_cnn", "parabel")
 
 # Steps, seeds and sizes are int32 in JAX; a larger number is a slip of the keyboard.
 _MANY = 2**31 - 1
@@ -71,13 +73,31 @@ class DataConfig(_Section):
 
 @dataclasses.dataclass
 class ModelConfig(_Section):
-    """AttentionXML's layers, eqs. (1) to (5)."""
+    """The model and its layers; of AttentionXML eqs. (1) to (5).
 
+    A model leaves alone what belongs to others (see `Config.unread`), so that one configuration
+    serves all of them.
+    """
+
+    name: str = _field(
+        "attention_xml",
+        "the model: AttentionXML; its ablation with max pooling instead of attention; XML-CNN (Liu "
+        "et al., 2017); Parabel (Prabhu et al., 2018), three trees on TF-IDF by omikuji",
+        choices=MODELS,
+    )
     hidden: int = _field(256, "LSTM units per direction (n in the paper)")
     fully_connected: tuple[int, ...] = _field(
         (256,), "widths of the one or two fully connected layers (b), such as 512,256"
     )
-    dropout: float = _field(0.5, "dropout rate on the BiLSTM's output")
+    filter_widths: tuple[int, ...] = _field(
+        (2, 4, 8), "xml_cnn: words that a filter of a convolution sees"
+    )
+    filters: int = _field(128, "xml_cnn: filters of each width")
+    chunks: int = _field(8, "xml_cnn: parts of a document that are max-pooled each by itself")
+    bottleneck: int = _field(512, "xml_cnn: units of the layer before the outputs")
+    dropout: float = _field(
+        0.5, "dropout rate on the BiLSTM's output; xml_rnn: once pooled; xml_cnn: on the bottleneck"
+    )
     embedding_dropout: float = _field(0.0, "dropout rate on the word representations")
     word_vectors: str = _field(
         "store",
@@ -207,6 +227,11 @@ class Config(_Section):
                 f"config.train.clip_norm is {self.train.clip_norm}; it must be a number of at "
                 "least 0."
             )
+        if not self.model.filter_widths or min(self.model.filter_widths) < 1:
+            raise ConfigError(
+                f"config.model.filter_widths is {self.model.filter_widths}; it must name one or "
+                "more widths, each of at least one word, such as 2,4,8."
+            )
         widths = self.model.fully_connected
         if len(widths) not in (1, 2) or not all(1 <= width <= _MANY for width in widths):
             raise ConfigError(
@@ -214,6 +239,14 @@ class Config(_Section):
                 "fully connected layers, each of at least one unit, such as 256 or 512,256."
             )
         return self
+
+    def unread(self) -> list[str]:
+        """The fields that are set away from their defaults and that this model does not read."""
+        return [
+            name
+            for name, (_, default, _, _) in fields().items()
+            if _get(self, name) != default and not _reads(self.model.name, name)
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration as nested dictionaries that JSON can hold."""
@@ -235,6 +268,9 @@ _WHOLE_NUMBERS = {
     "data.pool_batches": (1, _MANY),
     "model.hidden": (1, _MANY),
     "model.word_width": (1, _MANY),
+    "model.filters": (1, _MANY),
+    "model.chunks": (1, _MANY),
+    "model.bottleneck": (1, _MANY),
     "train.epochs": (1, _MANY),
     "train.warmup_steps": (0, _MANY),
     "train.average_steps": (0, _MANY),
@@ -244,6 +280,25 @@ _WHOLE_NUMBERS = {
     "train.checkpoint_steps": (1, _MANY),
     "parallel.labels": (1, _MANY),
 }
+# Fields that some of the Flax modules alone read; Parabel reads no others than those of its own.
+_READ_BY = {
+    "model.hidden": ("attention_xml", "xml_rnn"),
+    "model.fully_connected": ("attention_xml", "xml_rnn"),
+    "model.recurrence": ("attention_xml", "xml_rnn"),
+    "model.query_init": ("attention_xml",),
+    "model.attention": ("attention_xml",),
+    "model.filter_widths": ("xml_cnn",),
+    "model.filters": ("xml_cnn",),
+    "model.chunks": ("xml_cnn",),
+    "model.bottleneck": ("xml_cnn",),
+}
+_READ_BY_PARABEL = ("seed", "model.name", "data.valid_fraction", "data.train_documents")
+
+
+def _reads(model: str, field: str) -> bool:
+    if model == "parabel":
+        return field in _READ_BY_PARABEL
+    return model in _READ_BY.get(field, MODELS)
 
 
 def from_dict(values: dict[str, Any]) -> Config:
@@ -295,7 +350,7 @@ def set_field(config: Config, name: str, value: Any) -> None:
         raise ConfigError(f"There is no config.{name}.{_nearest(name, tuple(known))}")
     section, _, last = name.rpartition(".")
     holder = getattr(config, section) if section else config
-    setattr(holder, last, _convert(name, value, known[name][0]))
+    setattr(holder, last, convert(name, value, known[name][0]))
 
 
 def load_file(path: str | pathlib.Path) -> Config:
@@ -332,55 +387,6 @@ def load_file(path: str | pathlib.Path) -> Config:
 def _get(config: Config, name: str) -> Any:
     section, _, last = name.rpartition(".")
     return getattr(getattr(config, section) if section else config, last)
-
-
-def _convert(name: str, value: Any, kind: Any) -> Any:
-    wanted, read = _READERS.get(kind, ("whole numbers separated by commas", _whole_numbers))
-    try:
-        return read(value)
-    except (ValueError, TypeError, KeyError):
-        raise ConfigError(f"config.{name} takes {wanted}; {value!r} came.") from None
-
-
-def _truth(value: Any) -> bool:
-    if isinstance(value, str):
-        return {"true": True, "1": True, "false": False, "0": False}[value.lower()]
-    if isinstance(value, bool):
-        return value
-    raise TypeError
-
-
-def _whole_number(value: Any) -> int:
-    # A bool is an Integral to Python; as a number it is a mistake.
-    if isinstance(value, bool) or not isinstance(value, str | numbers.Integral):
-        raise TypeError
-    return int(value)
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, str | numbers.Real):
-        raise TypeError
-    return float(value)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    raise TypeError
-
-
-def _whole_numbers(value: Any) -> tuple[int, ...]:
-    if isinstance(value, str):
-        value = [part for part in value.strip("()[] ").split(",") if part.strip()]
-    return tuple(_whole_number(part) for part in value)
-
-
-_READERS: dict[Any, tuple[str, Any]] = {
-    bool: ("true or false", _truth),
-    int: ("a whole number", _whole_number),
-    float: ("a number", _number),
-    str: ("a text", _text),
-}
 
 
 def _nearest(name: str, known: tuple[str, ...]) -> str:

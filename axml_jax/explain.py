@@ -101,11 +101,10 @@ def explain(
       InputError: A text without words, or texts and labels of different numbers.
       ValueError: A single string for texts or for a list of labels.
     """
-    module = getattr(model, "module", model)
-    if not hasattr(module, "attention_weights"):
+    if not isinstance(model.module, AttentionXML):
         raise ConfigError(
-            f"the model of this run, {type(module).__name__}, has no attention that could be "
-            "shown; choose a run of an AttentionXML."
+            f"the model of this run, {model.config.model.name}, has no attention that could be "
+            "shown; choose a run of config.model.name=attention_xml."
         )
     if isinstance(texts, str):
         raise ValueError("texts must be an iterable of strings; a single string came.")
@@ -203,6 +202,7 @@ class _ChosenLabels:
         # The queries may lie in parts, on the host or on several devices; the rest need not.
         self._others = jax.device_put(others, jax.local_devices()[0])
         self._buckets = predict_buckets(model.max_tokens)
+        assert isinstance(model.module, AttentionXML)  # `explain` has seen to it
         self._module = model.module
         self._compiled = jax.jit(self._run)
 

@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from axml_jax import losses
 from axml_jax.data.batches import Batch
 from axml_jax.errors import ConfigError
-from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.models.text_model import PER_LABEL, TextModel
 from axml_kernels.streaming import first_of
 
 AXIS = "devices"
@@ -70,7 +70,7 @@ class Layout(Protocol):
 
     axes: str | tuple[str, ...]
 
-    def loss(self, model: AttentionXML, variables: Any, batch: Batch, keys: Array) -> Array:
+    def loss(self, model: TextModel, variables: Any, batch: Batch, keys: Array) -> Array:
         """A device's part of eq. (6) over the whole batch; the parts of all add up to it.
 
         Args:
@@ -102,11 +102,11 @@ class Layout(Protocol):
         """A training step over all devices; it keeps the state that it is given."""
 
     def compiled_top_k(
-        self, model: AttentionXML, k: int, devices: Sequence[Any]
+        self, model: TextModel, k: int, devices: Sequence[Any]
     ) -> Callable[[Any, Any], tuple[Array, Array]]:
         """A function of placed variables and of dealt (token_ids, lengths), over all devices.
 
-        It returns the k best labels of each document, as `AttentionXML.top_k`, in any shape that
+        It returns the k best labels of each document, as `TextModel.top_k`, in any shape that
         has the documents in order and k last.
         """
 
@@ -116,7 +116,7 @@ class ByDocuments:
 
     axes: str | tuple[str, ...] = AXIS
 
-    def loss(self, model: AttentionXML, variables: Any, batch: Batch, keys: Array) -> Array:
+    def loss(self, model: TextModel, variables: Any, batch: Batch, keys: Array) -> Array:
         logits = jnp.asarray(
             model.apply(variables, batch.token_ids, batch.lengths, document_keys=keys)
         )
@@ -161,10 +161,10 @@ class ByDocuments:
         )
 
     def compiled_top_k(
-        self, model: AttentionXML, k: int, devices: Sequence[Any]
+        self, model: TextModel, k: int, devices: Sequence[Any]
     ) -> Callable[[Any, Any], tuple[Array, Array]]:
         def top_k(variables: Any, documents: Any) -> Any:
-            return model.apply(variables, *documents, k, method=AttentionXML.top_k)
+            return model.apply(variables, *documents, k, method="top_k")
 
         return jax.pmap(top_k, axis_name=AXIS, in_axes=(None, 0), devices=list(devices))
 
@@ -174,12 +174,12 @@ class ByDocuments:
 
 
 class ByDocumentsAndLabels:
-    """Each device has some documents and the queries of some labels.
+    """Each device has some documents and the queries (or output weights) of some labels.
 
-    Devices form a mesh (data, labels).  A batch is split over all of them as far as its hidden
+    Devices form a mesh (data, labels).  A batch is split over all of them as far as its encoded
     states; then each gets the states of its row of the mesh and scores them for its own labels.
-    The queries, and whatever an optimizer keeps of them, are split along `labels`, filled up with
-    labels that do not count; all the rest is on every device.
+    What has a row per label, and whatever an optimizer keeps of it, is split along `labels`, filled
+    up with labels that do not count; all the rest is on every device.
 
     Args:
       num_labels: L.
@@ -193,15 +193,15 @@ class ByDocumentsAndLabels:
         self._parts = parts
         self._share = -(-num_labels // parts)
 
-    def loss(self, model: AttentionXML, variables: Any, batch: Batch, keys: Array) -> Array:
+    def loss(self, model: TextModel, variables: Any, batch: Batch, keys: Array) -> Array:
         first = jax.lax.axis_index(LABELS) * self._share
 
-        def logits(module: AttentionXML) -> tuple[Array, Array, Array]:
+        def logits(module: TextModel) -> tuple[Array, Array, Array]:
             token_ids, lengths = jnp.asarray(batch.token_ids), jnp.asarray(batch.lengths)
-            hidden = module.encode(token_ids, lengths, document_keys=keys)
-            whole = self._row((hidden, lengths, batch.label_ids, batch.weights))
-            hidden, lengths, label_ids, weights = whole
-            return module.labels(hidden, lengths), label_ids, weights
+            encoded = module.encode(token_ids, lengths, document_keys=keys)
+            whole = self._row((encoded, lengths, batch.label_ids, batch.weights))
+            encoded, lengths, label_ids, weights = whole
+            return module.scores(encoded, lengths), label_ids, weights
 
         part = model.clone(num_labels=self._share)
         found: Any = part.apply(variables, method=logits)
@@ -213,15 +213,15 @@ class ByDocumentsAndLabels:
         return part_loss * documents / jax.lax.psum(documents, DATA)
 
     def _top_k(
-        self, model: AttentionXML, variables: Any, documents: tuple[Array, Array], k: int
+        self, model: TextModel, variables: Any, documents: tuple[Array, Array], k: int
     ) -> tuple[Array, Array]:
         """The k best labels of a device's documents, from the best of each part of the labels."""
         index = jax.lax.axis_index(LABELS)
         kept = min(k, self._share)
 
-        def best(module: AttentionXML) -> tuple[Array, Array]:
-            hidden, lengths = self._row((module.encode(*documents), documents[1]))
-            return module.labels.top_k(hidden, lengths, kept)
+        def best(module: TextModel) -> tuple[Array, Array]:
+            encoded, lengths = self._row((module.encode(*documents), documents[1]))
+            return module.best(encoded, lengths, kept)
 
         part = model.clone(num_labels=self._share)
         found: Any = part.apply(variables, method=best)
@@ -238,14 +238,14 @@ class ByDocumentsAndLabels:
 
     def reduced(self, gradient: Any) -> Any:
         def one(path: Any, part: Array) -> Array:
-            return jax.lax.psum(part, DATA if _is_queries(path) else self.axes)
+            return jax.lax.psum(part, DATA if _is_per_label(path) else self.axes)
 
         return jax.tree_util.tree_map_with_path(one, gradient)
 
     def global_norm(self, gradient: Any) -> Array:
         def square(path: Any, part: Array) -> Array:
             whole = jnp.sum(jnp.square(part))
-            return jax.lax.psum(whole, LABELS) if _is_queries(path) else whole
+            return jax.lax.psum(whole, LABELS) if _is_per_label(path) else whole
 
         squares = jax.tree_util.tree_map_with_path(square, gradient)
         return jnp.sqrt(jnp.stack(jax.tree.leaves(squares)).sum())
@@ -264,12 +264,13 @@ class ByDocumentsAndLabels:
         return Mesh(grid, (DATA, LABELS))
 
     def placed(self, tree: Any, devices: Sequence[Any]) -> Any:
-        """The queries split, and filled up; all the rest on each device."""
+        """What has a row per label split, and filled up; all the rest on each device."""
 
         def one(path: Any, leaf: Any, shape: jax.ShapeDtypeStruct) -> Array:
-            if _is_queries(path):
+            if _is_per_label(path):
                 # On the host: a device need not have room for all labels.
-                leaf = np.pad(np.asarray(leaf), ((0, shape.shape[0] - len(leaf)), (0, 0)))
+                filling = (shape.shape[0] - len(leaf), *leaf.shape[1:])
+                leaf = np.concatenate([leaf, np.zeros(filling, leaf.dtype)])
             return jax.device_put(leaf, shape.sharding)
 
         shapes = self.placed_shapes(tree, devices)
@@ -280,18 +281,18 @@ class ByDocumentsAndLabels:
         mesh = self.mesh(devices)
 
         def one(path: Any, leaf: Any) -> jax.ShapeDtypeStruct:
-            rows = (self._share * self._parts,) if _is_queries(path) else leaf.shape[:1]
+            rows = (self._share * self._parts,) if _is_per_label(path) else leaf.shape[:1]
             sharding = NamedSharding(mesh, _spec(path))
             return jax.ShapeDtypeStruct((*rows, *leaf.shape[1:]), leaf.dtype, sharding=sharding)
 
         return jax.tree_util.tree_map_with_path(one, tree)
 
     def gathered(self, tree: Any) -> Any:
-        """On the host, without what filled the queries up."""
+        """On the host, without what filled the labels up."""
 
         def one(path: Any, leaf: Any) -> np.ndarray:
             whole = np.asarray(leaf)
-            return whole[: self._num_labels] if _is_queries(path) else whole
+            return whole[: self._num_labels] if _is_per_label(path) else whole
 
         return jax.tree_util.tree_map_with_path(one, tree)
 
@@ -314,7 +315,7 @@ class ByDocumentsAndLabels:
         return jax.jit(dealt, donate_argnums=(0,))
 
     def compiled_top_k(
-        self, model: AttentionXML, k: int, devices: Sequence[Any]
+        self, model: TextModel, k: int, devices: Sequence[Any]
     ) -> Callable[[Any, Any], tuple[Array, Array]]:
         mesh = self.mesh(devices)
 
@@ -335,13 +336,13 @@ class ByDocumentsAndLabels:
         return jax.lax.all_gather(tree, LABELS, tiled=True)
 
 
-def _is_queries(path: Any) -> bool:
+def _is_per_label(path: Any) -> bool:
     """Whether a leaf of a state has one row per label."""
-    return any(getattr(step, "key", None) == "queries" for step in path)
+    return any(getattr(step, "key", None) in PER_LABEL for step in path)
 
 
 def _spec(path: Any) -> PartitionSpec:
-    return PartitionSpec(LABELS) if _is_queries(path) else PartitionSpec()
+    return PartitionSpec(LABELS) if _is_per_label(path) else PartitionSpec()
 
 
 def _specs(tree: Any) -> Any:

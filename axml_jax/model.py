@@ -6,7 +6,7 @@ import hashlib
 import os
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -14,6 +14,7 @@ import scipy.sparse
 from scipy.special import expit
 
 from axml_jax import metrics
+from axml_jax.baselines import parabel
 from axml_jax.config import Config
 from axml_jax.data.base import Base, read_base
 from axml_jax.data.corpus import Document
@@ -21,9 +22,10 @@ from axml_jax.data.store import Store, open_store, write_store
 from axml_jax.data.text import Vocabulary
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.layout import Layout, choose_layout
-from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.models.text_model import TextModel
 from axml_jax.predict import Predictor
-from axml_jax.train.loop import train
+from axml_jax.top_k import PAD
+from axml_jax.train.door import train
 from axml_jax.train.trained import read_run, read_variables
 
 DEFAULT_TOP_K = 5
@@ -45,6 +47,18 @@ class Prediction(NamedTuple):
     title: str | None = None
 
 
+class Ranker(Protocol):
+    """What ranks the labels of encoded documents: a `Predictor`, or what stands for one."""
+
+    def top_k(
+        self, documents: Iterable[np.ndarray], k: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields (logits float32 [K], label ids int32 [K]) of each document, best first.
+
+        A list may end early: in -inf and -1.
+        """
+
+
 class Model:
     """A trained model with its vocabulary and label names; made by `fit` and `load`.
 
@@ -57,8 +71,8 @@ class Model:
       label_counts: int64 [L], training documents of each label.
       num_train_documents: N of the propensity formulas.
       max_tokens: Words read of a text; those after them change nothing.
-      module: The Flax module.
-      variables: Its variables, {"params": ..., and perhaps "constants"}.
+      module: The Flax module; None where the model is none (Parabel).
+      variables: Its variables, {"params": ..., and perhaps "constants"}; {} without a module.
     """
 
     def __init__(
@@ -67,8 +81,9 @@ class Model:
         description: dict[str, Any],
         vocabulary: Vocabulary,
         labels: dict[str, Any],
-        module: AttentionXML,
+        module: TextModel | None,
         variables: Any,
+        ranker: Ranker | None = None,
     ) -> None:
         self.config = config
         self.description = description
@@ -81,13 +96,16 @@ class Model:
         self.module = module
         self.variables = variables
         self.max_tokens: int = description["data"]["max_tokens"]
-        self._predictor = Predictor(
-            module,
-            variables,
-            max_tokens=self.max_tokens,
-            batch_size=64,
-            layout=_layout(config, module.num_labels),
-        )
+        if ranker is None:
+            assert module is not None
+            ranker = Predictor(
+                module,
+                variables,
+                max_tokens=self.max_tokens,
+                batch_size=64,
+                layout=_layout(config, module.num_labels),
+            )
+        self._ranker = ranker
 
     def predict(
         self, texts: Iterable[str], top_k: int | None = None, min_probability: float = 0.0
@@ -126,13 +144,15 @@ class Model:
         return [
             Prediction(self.label_names[i], float(probability), float(logit), self.label_titles[i])
             for i, probability, logit in zip(label_ids, probabilities, logits, strict=True)
-            if probability >= min_probability
+            if probability >= min_probability and i != PAD
         ]
 
     def predict_ids(
         self, documents: Iterable[np.ndarray], top_k: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(logits float32 [K], label ids int32 [K]) of encoded documents, best first.
+
+        Parabel may find fewer labels: its lists then end in -inf and -1.
 
         Args:
           documents: int32 token ids of each document, by this model's vocabulary.
@@ -143,7 +163,7 @@ class Model:
                 f"top_k is {top_k}; this model has {len(self.label_names)} labels, so it must "
                 f"be from 1 to {len(self.label_names)}."
             )
-        return self._predictor.top_k(documents, top_k)
+        return self._ranker.top_k(documents, top_k)
 
     def encode(self, text: str) -> np.ndarray:
         """The int32 token ids of a text, cut where training documents were."""
@@ -242,6 +262,9 @@ def load(run_folder: str | os.PathLike[str]) -> Model:
       InputError: not a run folder, a damaged one, or one without weights yet.
     """
     run = read_run(run_folder)
+    if run.module is None:
+        ranker = parabel.load(run.folder, len(run.vocabulary))
+        return Model(run.config, run.description, run.vocabulary, run.labels, None, {}, ranker)
     with _layout(run.config, run.module.num_labels).workspace():
         variables = read_variables(run)
     return Model(run.config, run.description, run.vocabulary, run.labels, run.module, variables)
@@ -312,7 +335,8 @@ def _store_beside(
     source = f"{len(documents)} texts in memory, sha256 {digest.hexdigest()}"
     settings: dict[str, Any] = {}
     if base is None:
-        settings["vectors"] = "ppmi" if config.model.word_vectors == "store" else "none"
+        reads_vectors = config.model.word_vectors == "store" and config.model.name != "parabel"
+        settings["vectors"] = "ppmi" if reads_vectors else "none"
         settings |= {"vector_width": config.model.word_width, "seed": config.seed}
     if not path.exists():
         return write_store(path, {"train": documents}, source=source, base=base, **settings)

@@ -14,7 +14,7 @@ import numpy as np
 
 from axml_jax.data.batches import pad_documents
 from axml_jax.layout import ByDocuments, Layout
-from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.models.text_model import TextModel
 
 # Documents sorted by length together: enough to fill batches of like lengths, few enough
 # that the first answers of a stream do not wait long.
@@ -40,7 +40,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: AttentionXML,
+        model: TextModel,
         variables: Any,
         *,
         max_tokens: int,

@@ -5,6 +5,7 @@
     RUN/metrics.jsonl     what repeats bit for bit        RUN/timings.jsonl  what does not
     RUN/events/           TensorBoard         RUN/result.json  how training ended
     RUN/checkpoints/      orbax: constants, latest, best
+    RUN/parabel/          instead of checkpoints: omikuji's trees, inverse document frequencies
 
 The folder alone suffices to predict; nothing in it is ever executed.  Knows nothing
 about models.
@@ -22,16 +23,21 @@ import platform
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from axml_jax import __version__
+from axml_jax.config import from_dict
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.jsonio import read_json, write_json
+
+if TYPE_CHECKING:
+    from axml_jax.data.store import Store
 
 FORMAT = "axml_jax.run"
 FORMAT_VERSION = 1
 _LOCK = ".lock"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy")
+_PARABEL_PACKAGES = ("omikuji", "scikit-learn")
 
 
 def environment(devices: Sequence[Any] | None = None) -> dict[str, Any]:
@@ -51,7 +57,7 @@ def environment(devices: Sequence[Any] | None = None) -> dict[str, Any]:
     }
 
 
-def versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
+def versions(packages: Sequence[str] = _PACKAGES + _PARABEL_PACKAGES) -> dict[str, str]:
     """Versions of axml_jax, of Python, and of those `packages` that are installed."""
     found = {"axml_jax": __version__, "python": platform.python_version()}
     for name in packages:
@@ -155,8 +161,12 @@ def _nameless(part: Any) -> Any:
 
 
 def _experiment(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without what may change from start to start."""
-    return {name: value for name, value in config.items() if name != "parallel"}
+    """A configuration without what may change from start to start.
+
+    A field that a run does not name is younger than the run, which had what is its default.
+    """
+    whole = from_dict(config).to_dict()
+    return {name: value for name, value in whole.items() if name != "parallel"}
 
 
 def describe_run(
@@ -189,6 +199,21 @@ def update_parallel(folder: pathlib.Path, parallel: dict[str, Any]) -> None:
     if description["config"].get("parallel") != parallel:
         description["config"]["parallel"] = parallel
         write_json(folder / "run.json", description)
+
+
+def write_names(folder: pathlib.Path, store: Store) -> None:
+    """Writes what prediction needs beside weights: words, and labels with their counts."""
+    store.vocabulary.save(folder / "words.json")
+    known = store.num_train_labels
+    write_json(
+        folder / "labels.json",
+        {
+            "names": store.label_names[:known],
+            "titles": store.label_titles[:known],
+            "train_counts": [int(count) for count in store.label_counts[:known]],
+            "train_documents": len(store.splits["train"]),
+        },
+    )
 
 
 def _differences(old: Any, new: Any, prefix: str) -> list[str]:

@@ -21,6 +21,7 @@ from axml_jax.data.store import Split, Store
 from axml_jax.errors import InputError
 from axml_jax.model import Model
 from axml_jax.progress import progress, say
+from axml_jax.top_k import PAD
 
 _BLOCK_ENTRIES = 1 << 24  # logits of a block of documents: 64 MB
 
@@ -105,7 +106,7 @@ def write_all_logits(
       labels: The labels wanted, ids of the store.
 
     Returns:
-      The file, memory-mapped, [N, C]; -inf for labels that the model does not know.
+      The file, memory-mapped, [N, C]; -inf for labels that the model does not know or not find.
     """
     require_same_ids(model, data)
     documents = documents_of(data, split)
@@ -118,7 +119,8 @@ def write_all_logits(
     for begin in range(0, len(documents), step):
         block = np.full((step, len(data.label_names)), -np.inf, np.float32)
         for row, (logits, label_ids) in enumerate(islice(rows, step)):
-            block[row, label_ids] = logits
+            found = label_ids != PAD
+            block[row, label_ids[found]] = logits[found]
         end = min(begin + step, len(documents))
         written[:, begin:end] = block[: end - begin, labels].T
     written.flush()

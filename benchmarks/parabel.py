@@ -8,13 +8,10 @@ sublinear TF-IDF features of the raw texts (scikit-learn); both come with the ex
 the same split by the same code.  The differences have paired bootstrap intervals.
 """
 
-import contextlib
-import os
 import pathlib
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +21,7 @@ from absl import flags
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))  # it is run as a file
 
 from axml_jax import flags as axml_flags
+from axml_jax.baselines import omikuji_trees
 
 _RUN = flags.DEFINE_string("run", None, "A trained run.", required=True)
 _STORE = flags.DEFINE_string("store", None, "Its store; by default the one it was trained on.")
@@ -38,35 +36,6 @@ _NAME = flags.DEFINE_string("name", None, "Results go to results/parabel_NAME.js
 _KS = (1, 3, 5)
 
 
-@contextlib.contextmanager
-def silenced() -> Iterator[None]:
-    """Keeps omikuji's log, thousands of lines from native code, off the terminal."""
-    kept = os.dup(1), os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        for number, copy in zip((1, 2), kept, strict=True):
-            os.dup2(copy, number)
-            os.close(copy)
-
-
-def write_examples(
-    path: pathlib.Path, features: scipy.sparse.csr_matrix, labels: scipy.sparse.csr_matrix
-) -> None:
-    """Writes the Extreme Classification Repository's text format, which omikuji reads."""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(f"{features.shape[0]} {features.shape[1]} {labels.shape[1]}\n")
-        for row in range(features.shape[0]):
-            span = slice(features.indptr[row], features.indptr[row + 1])
-            names = labels.indices[labels.indptr[row] : labels.indptr[row + 1]]
-            pairs = zip(features.indices[span], features.data[span], strict=True)
-            file.write(",".join(map(str, names)))
-            file.write("".join(f" {index}:{value:.6g}" for index, value in pairs) + "\n")
-
-
 def parabel_top_k(
     train_texts: list[str],
     labels: scipy.sparse.csr_matrix,
@@ -74,7 +43,6 @@ def parabel_top_k(
     k: int,
 ) -> tuple[np.ndarray, dict[str, float]]:
     """Trains Parabel and returns its best labels, int32 [N, k] padded with -1, and seconds."""
-    import omikuji
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     begin = time.perf_counter()
@@ -82,17 +50,11 @@ def parabel_top_k(
     train = vectorizer.fit_transform(train_texts).sorted_indices()
     test = vectorizer.transform(test_texts).sorted_indices()
     featured = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "train.txt"
-        write_examples(path, train, labels)
-        with silenced():
-            model = omikuji.Model.train_on_data(str(path))
+    trees = omikuji_trees.train(train, labels)
     trained = time.perf_counter()
     label_ids = np.full((test.shape[0], k), -1, np.int32)
-    for row in range(test.shape[0]):
-        span = slice(test.indptr[row], test.indptr[row + 1])
-        pairs = list(zip(test.indices[span].tolist(), test.data[span].tolist(), strict=True))
-        best = [label for label, _ in model.predict(pairs, top_k=k)]
+    for row, found in enumerate(omikuji_trees.best_labels(trees, test, k)):
+        best = [label for label, _ in found]
         label_ids[row, : len(best)] = best
     seconds = {
         "features": featured - begin,

@@ -2,7 +2,8 @@
 
     python launch/train.py --config launch/configs/reuters.py --store STORE --run RUN
 
-Single fields of the configuration are set by flags such as --config.model.hidden=128.
+Single fields of the configuration are set by flags such as --config.model.hidden=128;
+--config.model.name=xml_rnn, xml_cnn or parabel trains a rival in the same way.
 The same command again continues a run that was interrupted.  On several hosts, the same
 command on each with --coordinator, --num_processes and --process_id, or with --distributed.
 """
@@ -60,8 +61,8 @@ def main(argv: Sequence[str]) -> None:
     # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax.progress import say
     from axml_jax.train import processes
+    from axml_jax.train.door import train
     from axml_jax.train.joining import joined
-    from axml_jax.train.loop import train
 
     with joined(
         _COORDINATOR.value,

@@ -25,6 +25,8 @@ def test_the_defaults_are_the_papers_setting_for_medium_data_sets() -> None:
     assert (config.train.warmup_steps, config.train.average_steps) == (0, 0)
     assert (config.train.clip_norm, config.train.decay) == (0.0, "none")
     assert (config.model.embedding_dropout, config.model.query_init) == (0.0, "xavier")
+    assert config.model.name == "attention_xml"
+    assert config.unread() == []
 
 
 @pytest.mark.parametrize(
@@ -48,6 +50,12 @@ def test_the_defaults_are_the_papers_setting_for_medium_data_sets() -> None:
         ("model.fully_connected", ()),
         ("model.fully_connected", (8, 8, 8)),
         ("model.fully_connected", (8, 0)),
+        ("model.name", "xml-rnn"),
+        ("model.filter_widths", ()),
+        ("model.filter_widths", (2, 0)),
+        ("model.filters", 0),
+        ("model.chunks", 0),
+        ("model.bottleneck", 0),
         ("model.word_vectors", "glove"),
         ("model.attention", "palas"),
         ("train.epochs", 0),

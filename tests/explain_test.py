@@ -1,16 +1,20 @@
 """explain: labels, words and attention of texts, against the whole model and NumPy."""
 
+import types
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
 from axml_jax import explain as explain_lib
+from axml_jax.config import Config
 from axml_jax.data.text import tokenize
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.explain import MOST_MISSED, Explanation, explain
 from axml_jax.model import Model, load
+from axml_jax.models import XMLRNN
 
 pytestmark = pytest.mark.usefixtures("compilation_cache")
 
@@ -33,6 +37,7 @@ def whole(model: Model, text: str) -> tuple[np.ndarray, np.ndarray]:
     # All of one length: compiled once.
     padded, lengths = np.zeros((1, 16), np.int32), np.array([len(ids)], np.int32)
     padded[0, : len(ids)] = ids
+    assert model.module is not None
     logits = np.asarray(model.module.apply(model.variables, padded, lengths))[0]
     states = model.module.apply(model.variables, padded, lengths, method="encode")
     hidden = np.asarray(states, np.float64)[0, : len(ids)]
@@ -144,8 +149,9 @@ def test_what_cannot_be_explained_is_refused(model: Model) -> None:
 
 
 def test_a_model_without_attention_is_refused() -> None:
-    class MaxPooling:
-        module = object()
-
-    with pytest.raises(ConfigError, match=r"this run, object, has no attention"):
-        explain(MaxPooling(), ["flags"])  # type: ignore[arg-type]
+    config = Config()
+    config.model.name = "xml_rnn"
+    for module in (XMLRNN(9, 4, 3), None):
+        other: Any = types.SimpleNamespace(module=module, config=config)
+        with pytest.raises(ConfigError, match=r"this run, xml_rnn, has no attention"):
+            explain(other, ["flags"])

@@ -1,1 +1,1 @@
-"""Other systems: what they predicted, read from their files."""
+"""Other systems: rivals that are no Flax modules, and what anybody predicted, from files."""

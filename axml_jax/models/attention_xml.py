@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from flax import linen as nn
+from typing import Self
+
 from jax import lax
 from jax.nn import initializers
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Int, Key, UInt32
+from jaxtyping import Array, Float, Int
 
 from axml_jax.models.bilstm import BiLSTM
 from axml_jax.models.dropout import document_dropout
 from axml_jax.models.embedding import WordRepresentation, uniform_vectors
 from axml_jax.models.label_attention import LabelAttention
-
-DocumentKeys = Key[Array, " B"] | UInt32[Array, "B 2"]
+from axml_jax.models.text_model import DocumentKeys, TextModel
 
 # Places that draw dropout masks; a number once given stays, or seeds would mean other masks.
 _SITE_ENCODER = 0
 _SITE_WORDS = 1
 
 
-class AttentionXML(nn.Module):
+class AttentionXML(TextModel):
     """The whole model: word vectors, BiLSTM, multi-label attention, shared fully connected layers.
 
     The paper's two settings: `hidden=256, fully_connected=(256,)` (RCV1, EUR-Lex, Wiki10-31K) and
@@ -29,9 +29,7 @@ class AttentionXML(nn.Module):
     words and dropout 0.5.
 
     Attributes:
-      num_words: V, words of the vocabulary with padding (id 0).
-      width: E, width of the word vectors.
-      num_labels: L.
+      num_words, width, num_labels: As in `TextModel`.
       hidden: H, LSTM units of each direction; hidden states have width D = 2H.
       fully_connected: Widths of the one or two shared layers.
       dropout: Rate between encoder and attention.
@@ -46,9 +44,6 @@ class AttentionXML(nn.Module):
       dtype: Type of word vectors, hidden states and the encoder's products; None is float32.
     """
 
-    num_words: int
-    width: int
-    num_labels: int
     hidden: int = 256
     fully_connected: tuple[int, ...] = (256,)
     dropout: float = 0.5
@@ -77,27 +72,6 @@ class AttentionXML(nn.Module):
             self.queries_init,
         )
 
-    def __call__(
-        self,
-        token_ids: Int[Array, "B T"],
-        lengths: Int[Array, " B"],
-        *,
-        document_keys: DocumentKeys | None = None,
-    ) -> Float[Array, "B L"]:
-        """Logits of all labels: the log-odds of y_hat in eq. (5).
-
-        Args:
-          token_ids: [B, T] int32; what lies beyond a document's length is not read.
-          lengths: [B] int32, 0 to T; a document without tokens counts as one zero state.
-          document_keys: One random key per document, typed [B] or raw [B, 2], for dropout as in
-            training; None for no dropout.
-
-        Returns:
-          [B, L] float32.
-        """
-        hidden = self.encode(token_ids, lengths, document_keys=document_keys)
-        return self.labels(hidden, lengths)
-
     def encode(
         self,
         token_ids: Int[Array, "B T"],
@@ -105,7 +79,7 @@ class AttentionXML(nn.Module):
         *,
         document_keys: DocumentKeys | None = None,
     ) -> Float[Array, "B T D"]:
-        """Hidden states, eqs. (1) to (3), with dropout if keys are given; see `__call__`.
+        """Hidden states, eqs. (1) to (3), with dropout if keys are given; see `TextModel.__call__`.
 
         Returns:
           [B, T, 2H], zero beyond a document's length.
@@ -118,20 +92,21 @@ class AttentionXML(nn.Module):
             hidden = document_dropout(hidden, document_keys, _SITE_ENCODER, self.dropout)
         return hidden
 
-    def top_k(
-        self, token_ids: Int[Array, "B T"], lengths: Int[Array, " B"], k: int
+    def scores(
+        self, encoded: Float[Array, "B T D"], lengths: Int[Array, " B"]
+    ) -> Float[Array, "B L"]:
+        """Logits of all labels, eqs. (4) and (5): the log-odds of y_hat, float32."""
+        return self.labels(encoded, lengths)
+
+    def best(
+        self, encoded: Float[Array, "B T D"], lengths: Int[Array, " B"], k: int
     ) -> tuple[Float[Array, "B K"], Int[Array, "B K"]]:
-        """The k best labels of each document, best first.
+        """The k best labels; see `TextModel.best`."""
+        return self.labels.top_k(encoded, lengths, k)
 
-        Args:
-          token_ids: [B, T] int32.
-          lengths: [B] int32.
-          k: Labels wanted, 1 to L.
-
-        Returns:
-          Logits [B, k] float32 and label ids [B, k] int32.
-        """
-        return self.labels.top_k(self.encode(token_ids, lengths), lengths, k)
+    def portable(self) -> Self:
+        """The same model by XLA, in blocks of labels."""
+        return self.clone(attention=None, recurrence=None)
 
     def attention_weights(
         self,

@@ -19,6 +19,7 @@ from axml_jax.config import Config
 from axml_jax.data.store import TRAIN, Store
 from axml_jax.data.store_files import file_sum
 from axml_jax.errors import ConfigError, InputError
+from axml_jax.models import AttentionXML
 from axml_jax.train import processes
 from axml_jax.train.initial import label_state_queries
 from axml_jax.train.trained import Trained, best_step, read_run, read_variables
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from axml_jax.train.plan import Plan
 
 # What decides the shapes of weights, or where they are kept.
-_SHAPES = ("hidden", "fully_connected", "train_words")
+_SHAPES = (
+    *("name", "hidden", "fully_connected", "filter_widths", "filters", "chunks", "bottleneck"),
+    "train_words",
+)
 _SHOWN = 5
 
 
@@ -75,8 +79,17 @@ def read_origin(
 
     def look() -> dict[str, Any]:
         run = read_run(run_folder)
+        if run.module is None:
+            raise ConfigError(
+                f"{run.folder} is a run of {run.config.model.name}: it has no weights."
+            )
         _require_ids(run, store)
-        _require_shapes(run, config, store)
+        _require_shapes(run, run.module.width, config, store)
+        if run.module.num_labels < store.num_train_labels and config.model.name != "attention_xml":
+            raise ConfigError(
+                f"{store.path} has labels that {run.folder} does not know; they can be added to a "
+                f"run of attention_xml, not to one of {config.model.name}."
+            )
         return dataclasses.asdict(
             Origin(
                 str(run.folder),
@@ -116,12 +129,11 @@ def _require_ids(run: Trained, store: Store) -> None:
         )
 
 
-def _require_shapes(run: Trained, config: Config, store: Store) -> None:
+def _require_shapes(run: Trained, width: int, config: Config, store: Store) -> None:
     there, here = run.config.model, config.model
     pairs = [
         (f"config.model.{name}", getattr(there, name), getattr(here, name)) for name in _SHAPES
     ]
-    width = run.module.width
     if config.model.word_vectors == "random":
         pairs.append(("config.model.word_width", width, here.word_width))
     elif store.vectors is not None:
@@ -142,12 +154,12 @@ def extended_values(plan: Plan, key: jax.Array, reads: bool) -> tuple[Any, Any]:
       key: Decides the queries of new labels without documents: Xavier-uniform noise.
       reads: Whether to read that run and the documents; without, shapes are right and values noise.
     """
-    model = plan.model.clone(attention=None, recurrence=None)
+    model = plan.model.portable()
     tokens, lengths = jnp.ones((1, 2), jnp.int32), jnp.full((1,), 2, jnp.int32)
     variables: dict[str, Any] = dict(jax.jit(model.init)(key, tokens, lengths))
     if reads:
         assert plan.origin is not None
-        drawn = variables["params"]["labels"]["queries"]
+        drawn = variables["params"]["labels"].get("queries", ())
         del variables  # no room is needed for two word tables
         variables = read_variables(read_run(plan.origin.folder))
         labels = {**variables["params"]["labels"]}
@@ -172,8 +184,10 @@ def _new_queries(
     first = plan.store.num_train_labels - len(drawn)
     truth = split.label_matrix(plan.store.num_train_labels)[plan.parts.train]
     params = variables["params"]
+    model = plan.model.portable().clone(dtype=None, num_labels=len(drawn))
+    assert isinstance(model, AttentionXML)  # `read_origin` has seen to it
     directions = label_state_queries(
-        plan.model.clone(attention=None, recurrence=None, dtype=None, num_labels=len(drawn)),
+        model,
         {**variables, "params": {**params, "labels": {**params["labels"], "queries": drawn}}},
         [split.document(int(i)) for i in plan.parts.train],
         truth[:, first:],

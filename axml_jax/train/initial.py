@@ -15,30 +15,49 @@ from axml_jax.config import Config
 from axml_jax.data.batches import pad_documents
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError
-from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.models import XMLCNN, XMLRNN, AttentionXML, TextModel
 from axml_jax.progress import bar
 
 if TYPE_CHECKING:
     from axml_jax.train.plan import Plan
 
 
-def make_model(config: Config, num_words: int, num_labels: int, word_width: int) -> AttentionXML:
-    """The module that a configuration describes; its parameters come from elsewhere."""
+def make_model(config: Config, num_words: int, num_labels: int, word_width: int) -> TextModel:
+    """The module that a configuration describes; its parameters come from elsewhere.
+
+    Raises:
+      ConfigError: config.model.name is no Flax module's.
+    """
     model = config.model
-    return AttentionXML(
-        num_words=num_words,
-        width=word_width,
-        num_labels=num_labels,
-        hidden=model.hidden,
-        fully_connected=tuple(model.fully_connected),
-        dropout=model.dropout,
-        embedding_dropout=model.embedding_dropout,
-        attention=None if model.attention == "auto" else model.attention,
-        recurrence=None if model.recurrence == "auto" else model.recurrence,
-        precision="highest" if model.precision == "float32" else None,
-        trainable_words=model.train_words,
-        dtype=jnp.bfloat16 if model.precision == "bfloat16" else None,
-    )
+    common: dict[str, Any] = {
+        "num_words": num_words,
+        "width": word_width,
+        "num_labels": num_labels,
+        "dropout": model.dropout,
+        "embedding_dropout": model.embedding_dropout,
+        "precision": "highest" if model.precision == "float32" else None,
+        "trainable_words": model.train_words,
+        "dtype": jnp.bfloat16 if model.precision == "bfloat16" else None,
+    }
+    if model.name == "xml_cnn":
+        return XMLCNN(
+            filter_widths=tuple(model.filter_widths),
+            filters=model.filters,
+            chunks=model.chunks,
+            bottleneck=model.bottleneck,
+            **common,
+        )
+    common |= {
+        "hidden": model.hidden,
+        "fully_connected": tuple(model.fully_connected),
+        "recurrence": None if model.recurrence == "auto" else model.recurrence,
+    }
+    if model.name == "xml_rnn":
+        return XMLRNN(**common)
+    if model.name == "attention_xml":
+        attention = None if model.attention == "auto" else model.attention
+        return AttentionXML(attention=attention, **common)
+    raise ConfigError(f"config.model.name is {model.name}, which axml_jax.train.door trains.")
 
 
 def word_width(config: Config, store: Store) -> int:
@@ -66,16 +85,16 @@ def log_odds_of_mean(num_label_pairs: int, num_documents: int, num_labels: int) 
 
 
 def initial_variables(
-    model: AttentionXML, key: jax.Array, store: Store, config: Config, output_bias: float
+    model: TextModel, key: jax.Array, store: Store, config: Config, output_bias: float
 ) -> dict[str, Any]:
-    """Draws all parameters by `key`, then puts the store's vectors and the bias in place."""
+    """Draws all parameters by `key`, then puts the store's vectors in place."""
     tokens = jnp.ones((1, 2), jnp.int32)
+    model = model.clone(initial_output_bias=output_bias)
     variables: dict[str, Any] = jax.jit(model.init)(key, tokens, jnp.full((1,), 2, jnp.int32))
     variables = jax.tree.map(lambda leaf: leaf, dict(variables))
     if config.model.word_vectors == "store":
         collection = "params" if config.model.train_words else "constants"
         variables[collection]["words"]["vectors"] = jnp.asarray(store.vectors, jnp.float32)
-    variables["params"]["labels"]["output_bias"] = jnp.float32(output_bias)
     return variables
 
 
@@ -94,9 +113,10 @@ def initial_values(plan: Plan, key: jax.Array, label_states: bool) -> tuple[Any,
     bias = log_odds_of_mean(truth.nnz, *truth.shape)
     # What runs best wherever this runs, which need not be where training does; and in float32,
     # since label states are small differences of large means.
-    model = plan.model.clone(attention=None, recurrence=None, dtype=None)
+    model = plan.model.portable().clone(dtype=None)
     variables = initial_variables(model, key, store, plan.config, bias)
-    if label_states and plan.config.model.query_init == "label_state":
+    wanted = label_states and plan.config.model.query_init == "label_state"
+    if wanted and isinstance(model, AttentionXML):
         variables["params"]["labels"]["queries"] = label_state_queries(
             model,
             variables,
@@ -137,7 +157,7 @@ def label_state_queries(
 
     @jax.jit
     def mean_states(variables: Any, token_ids: jax.Array, lengths: jax.Array) -> jax.Array:
-        hidden = jnp.asarray(model.apply(variables, token_ids, lengths, method=AttentionXML.encode))
+        hidden = jnp.asarray(model.apply(variables, token_ids, lengths, method="encode"))
         return hidden.sum(axis=1) / lengths[:, None].astype(hidden.dtype)
 
     initial = variables["params"]["labels"]["queries"]

@@ -147,7 +147,7 @@ class _Session:
         plan = self.plan
         begun = self.checkpoints.has_latest()
         if not begun and processes.is_first():
-            self._write_names()
+            runs.write_names(self.folder, plan.store)
         # One reads documents for label states; the others get its values below.
         with plan.layout.workspace():
             reads = not begun and processes.is_first()
@@ -201,19 +201,6 @@ class _Session:
             self.lag = agreed.lag
             done, ended = self._steps(step, state, constants, start, agreed, advance, batches)
         return self._result(done, ended)
-
-    def _write_names(self) -> None:
-        """Writes what prediction needs beside weights: words, and labels with their counts."""
-        store = self.plan.store
-        store.vocabulary.save(self.folder / "words.json")
-        known = store.num_train_labels
-        labels = {
-            "names": store.label_names[:known],
-            "titles": store.label_titles[:known],
-            "train_counts": [int(count) for count in store.label_counts[:known]],
-            "train_documents": len(store.splits["train"]),
-        }
-        runs.write_json(self.folder / "labels.json", labels)
 
     def _steps(
         self,

@@ -15,7 +15,7 @@ import optax
 
 from axml_jax.config import Config, TrainConfig
 from axml_jax.layout import tree_norm
-from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.models.text_model import TextModel
 from axml_jax.train import word_rows
 from axml_jax.train.state import Params, TrainState, running_mean
 
@@ -32,7 +32,7 @@ class Reading(NamedTuple):
       words: int32 [U], the rows of the word table that `params` holds; None if it is whole.
     """
 
-    model: AttentionXML
+    model: TextModel
     params: Params
     token_ids: jax.Array
     words: jax.Array | None
@@ -44,9 +44,7 @@ class Optimizer(Protocol):
     def start(self, params: Params) -> TrainState:
         """The state before the first step."""
 
-    def read(
-        self, model: AttentionXML, params: Params, token_ids: jax.Array, axes: Axes
-    ) -> Reading:
+    def read(self, model: TextModel, params: Params, token_ids: jax.Array, axes: Axes) -> Reading:
         """What a step runs on a device's share of a batch that is split over the mapped axes."""
 
     def update(self, state: TrainState, reading: Reading, gradient: Params) -> TrainState:
@@ -79,9 +77,7 @@ class Dense:
             average=jax.tree.map(jnp.copy, params) if self._average_steps else (),
         )
 
-    def read(
-        self, model: AttentionXML, params: Params, token_ids: jax.Array, axes: Axes
-    ) -> Reading:
+    def read(self, model: TextModel, params: Params, token_ids: jax.Array, axes: Axes) -> Reading:
         del axes
         return Reading(model, params, token_ids, None)
 
@@ -126,9 +122,7 @@ class LazyWords:
         means = word_rows.no_means(table) if self._average_steps else ()
         return _with_words(state, table, word_rows.no_moments(table), means)
 
-    def read(
-        self, model: AttentionXML, params: Params, token_ids: jax.Array, axes: Axes
-    ) -> Reading:
+    def read(self, model: TextModel, params: Params, token_ids: jax.Array, axes: Axes) -> Reading:
         rest, table = word_rows.split(params)
         words, places = word_rows.touched(token_ids, model.num_words, axes)
         rows = word_rows.gather(table, words)

@@ -18,7 +18,7 @@ from axml_jax.data.buckets import bucket_lengths
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.layout import Layout, choose_layout
-from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.models.text_model import TextModel
 from axml_jax.train import initial, processes
 from axml_jax.train.extending import Origin
 
@@ -96,7 +96,7 @@ class Plan:
     parts: Parts
     buckets: tuple[int, ...]
     batches: TrainBatches
-    model: AttentionXML
+    model: TextModel
     layout: Layout
     padding: Padding
     origin: Origin | None = None

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 
 from axml_jax.data.batches import Batch
 from axml_jax.layout import ByDocuments, Layout, Step
-from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.models.text_model import TextModel
 from axml_jax.train.optimizer import Optimizer
 from axml_jax.train.state import Params, TrainState
 
 
 def make_train_step(
-    model: AttentionXML,
+    model: TextModel,
     optimizer: Optimizer,
     *,
     steps_per_epoch: int,

@@ -14,7 +14,7 @@ from axml_jax import runs
 from axml_jax.config import Config
 from axml_jax.data.text import Vocabulary
 from axml_jax.errors import ConfigError, InputError
-from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.models import TextModel
 from axml_jax.train.checkpoint import Checkpoints
 from axml_jax.train.initial import make_model
 
@@ -29,7 +29,7 @@ class Trained(NamedTuple):
       vocabulary: Words and their ids.
       labels: What labels.json says: "names", "train_counts", "train_documents", and perhaps
         "titles".
-      module: The Flax module.
+      module: The Flax module; None where the model is none (Parabel).
     """
 
     folder: pathlib.Path
@@ -37,7 +37,7 @@ class Trained(NamedTuple):
     config: Config
     vocabulary: Vocabulary
     labels: dict[str, Any]
-    module: AttentionXML
+    module: TextModel | None
 
 
 def read_run(run_folder: str | os.PathLike[str]) -> Trained:
@@ -52,7 +52,8 @@ def read_run(run_folder: str | os.PathLike[str]) -> Trained:
     labels = runs.read_json(folder / "labels.json")
     try:
         config = config_lib.from_dict(description["config"])
-        width = int(description["data"]["word_width"])
+        has_module = config.model.name != "parabel"
+        width = int(description["data"]["word_width"]) if has_module else 0
         num_labels = len(labels["names"])
         missing = {"train_counts", "train_documents"} - labels.keys()
     except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -69,16 +70,20 @@ def read_run(run_folder: str | os.PathLike[str]) -> Trained:
             f"'titles' should be a list of {num_labels} texts, null for none.",
             file=folder / "labels.json",
         )
-    module = make_model(config, len(vocabulary), num_labels, width)
+    module = make_model(config, len(vocabulary), num_labels, width) if has_module else None
     return Trained(folder, description, config, vocabulary, labels, module)
 
 
 def read_variables(run: Trained) -> dict[str, Any]:
     """The run's best weights and its frozen tables: {"params": ..., and perhaps "constants"}.
 
+    Args:
+      run: A run with a module.
+
     Raises:
       InputError: there are no weights yet, or they are damaged.
     """
+    assert run.module is not None
     shapes = dict(
         jax.eval_shape(
             run.module.init, jax.random.key(0), jnp.ones((1, 2), jnp.int32), jnp.full((1,), 2)

@@ -9,7 +9,7 @@ from axml_jax import metrics
 from axml_jax.config import Config
 from axml_jax.data.store import Store
 from axml_jax.layout import Layout
-from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.models.text_model import TextModel
 from axml_jax.predict import Predictor
 from axml_jax.train import processes
 from axml_jax.train.plan import Parts
@@ -35,7 +35,7 @@ class Validator:
         config: Config,
         store: Store,
         parts: Parts,
-        model: AttentionXML,
+        model: TextModel,
         devices: Sequence[Any],
         layout: Layout,
     ) -> None:

@@ -1,4 +1,4 @@
-"""The comparison with Parabel: the file omikuji reads, and labels that are found again."""
+"""The comparison with Parabel: labels that are found again."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ def run(source: str, root: Path, environment: dict[str, str], folder: Path) -> A
     preamble = (
         f"import json, pathlib, sys; sys.path.insert(0, {str(root)!r})\n"
         "import numpy as np, scipy.sparse as sp\n"
-        "from benchmarks.parabel import parabel_top_k, write_examples\n"
+        "from benchmarks.parabel import parabel_top_k\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", preamble + source],
@@ -26,20 +26,6 @@ def run(source: str, root: Path, environment: dict[str, str], folder: Path) -> A
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
-
-
-def test_examples_in_the_repositorys_format(
-    root: Path, user_environment: dict[str, str], tmp_path: Path
-) -> None:
-    source = """
-features = sp.csr_matrix(np.array([[0, 0.5, 0, 1 / 3], [0, 0, 0, 0], [2, 0, 0, 0]], np.float32))
-labels = sp.csr_matrix(np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]], np.float32))
-path = pathlib.Path("train.txt")
-write_examples(path, features, labels)
-print(json.dumps(path.read_text()))
-"""
-    text = run(source, root, user_environment, tmp_path)
-    assert text == "3 4 3\n0,2 1:0.5 3:0.333333\n1\n 0:2\n"
 
 
 def test_labels_are_found_again(

@@ -67,6 +67,15 @@ def test_a_run_without_optional_packages_then_another_command(
     assert (written["model"]["query_init"], written["model"]["hidden"]) == ("label_state", 4)
     assert len(axml_jax.load(run).predict(["parse flags"], top_k=3)[0]) == 3
 
+    # A rival whose package is missing is told with what to do, before anything is written.
+    rival = ("train", f"--store={tiny_store.path}", "--run=rival", "--config.model.name=parabel")
+    done = launch(*rival, PYTHONPATH=path)
+    assert done.returncode == 1
+    (line,) = done.stderr.decode().splitlines()
+    assert line.startswith("error: config.model.name=parabel needs omikuji")
+    assert "pip install 'axml_jax[baselines]'" in line
+    assert not (tmp_path / "rival").exists()
+
     # Another configuration in the same folder is refused by the field's name.
     done = launch(*command, "--config.train.epochs=2")
     assert done.returncode == 1

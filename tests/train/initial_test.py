@@ -14,6 +14,7 @@ from axml_jax.data.corpus import Document
 from axml_jax.data.store import Store, write_store
 from axml_jax.errors import ConfigError
 from axml_jax.models.attention_xml import AttentionXML
+from axml_jax.models.text_model import TextModel
 from axml_jax.train import initial
 
 pytestmark = pytest.mark.usefixtures("compilation_cache")
@@ -36,7 +37,7 @@ def test_the_bias_stays_finite_where_no_or_every_label_is_there() -> None:
     assert np.isfinite(initial.log_odds_of_mean(0, 0, 0))
 
 
-def variables_of(config: Config, store: Store, seed: int = 0) -> tuple[AttentionXML, Any]:
+def variables_of(config: Config, store: Store, seed: int = 0) -> tuple[TextModel, Any]:
     width = initial.word_width(config, store)
     model = initial.make_model(config, len(store.vocabulary), store.num_train_labels, width)
     return model, initial.initial_variables(model, jax.random.key(seed), store, config, -2.5)
@@ -79,11 +80,14 @@ def test_the_module_is_the_configurations(tiny_config: Config) -> None:
     tiny_config.model.train_words = False
     tiny_config.model.attention = "reference"
     model = initial.make_model(tiny_config, 100, 7, 12)
+    assert isinstance(model, AttentionXML)
     assert (model.num_words, model.num_labels, model.width) == (100, 7, 12)
     assert (model.hidden, model.fully_connected) == (4, (4,))
     assert (model.dropout, model.embedding_dropout) == (0.25, 0.125)
     assert (model.trainable_words, model.attention) == (False, "reference")
-    assert initial.make_model(Config(), 100, 7, 12).attention is None
+    other = initial.make_model(Config(), 100, 7, 12)
+    assert isinstance(other, AttentionXML)
+    assert other.attention is None
 
 
 DOCUMENTS = [

@@ -1,4 +1,4 @@
-"""The model can learn: one batch of real documents by heart."""
+"""The models can learn: one batch of real documents by heart."""
 
 from pathlib import Path
 
@@ -16,13 +16,16 @@ from axml_jax.train.step import make_train_step
 from axml_jax.train.validation import Validator
 
 
-def test_one_batch_of_40_real_documents_is_learned_by_heart(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["attention_xml", "xml_rnn", "xml_cnn"])
+def test_one_batch_of_40_real_documents_is_learned_by_heart(name: str, tmp_path: Path) -> None:
     splits, _ = pydocs.build(files=pydocs.installed_files(("optax",)))
     documents = splits["train"][:40]
     store = write_store(
         tmp_path / "store", {"train": documents, "valid": documents}, source="", vectors="none"
     )
     config = Config()
+    config.model.name = name
+    config.model.filters, config.model.bottleneck = 16, 16
     config.data.max_tokens = 64
     config.model.word_vectors = "random"
     config.model.word_width = 16
