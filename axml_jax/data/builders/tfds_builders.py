@@ -87,7 +87,7 @@ class PublishedBuilder(  # type: ignore[call-arg]  # TFDS is untyped
                 },
             )
         if documents.repeated_labels:
-            say(f"note: {split}: {documents.repeated_labels:,} documents named a label twice")
+            say(f"note: {split}: documents that named a label twice: {documents.repeated_labels:,}")
 
 
 def locate(dataset: Published, dl_manager: tfds.download.DownloadManager) -> Files:

@@ -162,7 +162,7 @@ def _documents(
                 _text(example[chosen.id]) if chosen.id else "",
             )
         if hidden:
-            say(f"note: {split}: {hidden:,} labels are hidden ({_HIDDEN}) and were left out")
+            say(f"note: {split}: labels left out because they are hidden ({_HIDDEN}): {hidden:,}")
 
     return CountedDocuments(read, len(source))
 

@@ -267,7 +267,7 @@ def test_hidden_labels_are_none_and_told(
     assert list(splits["train"]) == [("a story", ("news", "sport"), "")]
     assert list(splits["test"]) == [("a story", (), "")]
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note")]
-    assert told == ["note: test: 1 labels are hidden (-1) and were left out"]
+    assert told == ["note: test: labels left out because they are hidden (-1): 1"]
 
 
 @pytest.mark.parametrize("label", [-2, 2])
@@ -304,7 +304,7 @@ def test_labels_that_stand_twice_are_written_once_and_told(
     builder = make("axml_wikilshtc", tmp_path, manual, other_counts=True)
     assert list(builder.as_data_source("test")[0]["labels"]) == [b"7"]
     out, err = capsys.readouterr()
-    assert "note: test: 1 documents named a label twice" in err
+    assert "note: test: documents that named a label twice: 1" in err
     assert "WikiLSHTC in the paper" in out
 
 
