@@ -85,6 +85,7 @@ def main(argv: Sequence[str]) -> None:
         base=base,
         **settings,
     )
+    dataset_flags.show_written(written)
     summary.show(written)
 
 

@@ -43,7 +43,10 @@ def found(store: Store) -> dict[str, Any]:
 
 def test_table_one_is_that_of_the_documents(found: dict[str, Any]) -> None:
     row = table_one.Row(**found["table_one"])
-    assert row == table_one.row_of_documents("by $hand", {"train": TRAIN, "test": TEST})
+    tally = table_one.Tally()
+    for split, documents in {"train": TRAIN, "test": TEST}.items():
+        assert len(list(tally.reading(split, documents))) == len(documents)
+    assert row == tally.row("by $hand")
     assert (row.train_documents, row.test_documents, row.words, row.labels) == (4, 3, 11, 5)
     assert row.documents_per_label == pytest.approx(4 / 3)
 

@@ -268,7 +268,8 @@ def test_a_data_set_in_its_publishers_files(
     done = prepare(root, user_environment, *flags)
     assert done.returncode == 0, done.stderr
     assert "N_train is 2, 23,149 published" in done.stderr
-    assert "Table 1" in done.stdout
+    assert "Table 1, of what the store holds" in done.stdout
+    assert "RCV1 in the paper" in done.stdout
     store = open_store(tmp_path / "store")
     assert store.label_names == ["E0", "E1"]
     assert store.description["source"].startswith("rcv1, http://www.ai.mit.edu")
@@ -280,6 +281,8 @@ def test_a_data_set_in_its_publishers_files(
         (["--dataset=rvc1"], "no data set 'rvc1'.  Did you mean rcv1?"),
         (["--dataset=eurlex4k"], "--dataset eurlex4k needs --manual_dir"),
         (["--dataset=pydocs", "--text_column=x"], "concern files and tfds:NAME"),
+        (["--dataset=tfds:tfd/nope/1.0.0"], "TFDS cannot open 'tfd/nope/1.0.0': expected NAME"),
+        (["--dataset=tfds:mnist"], "name the feature that is the text"),
         (["--dataset=tfds:nobodys_news"], "TFDS has no data set 'nobodys_news'"),
     ],
 )

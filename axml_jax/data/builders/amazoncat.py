@@ -11,50 +11,16 @@ Two layouts are read, the first that is there:
 
 from __future__ import annotations
 
-import contextlib
-from pathlib import Path
-
 from axml_jax.data.builders.published import Files, Published, Splits, has_pairs, read_pairs
-from axml_jax.data.corpus import read_byte_lines
 from axml_jax.data.readers.documents import Options
 from axml_jax.data.readers.json_lines import open_numbered
-from axml_jax.data.readers.label_file import LabelFile
+from axml_jax.data.readers.label_file import read_label_file
 from axml_jax.data.table_one import PAPER
-from axml_jax.errors import InputError
 
 _FOLDER = "AmazonCat-13K"
 _RAW_FOLDER = "AmazonCat-13K.raw"
 _JSON = {"train": "trn.json", "test": "tst.json"}
 _NAMES = "Yf.txt"
-
-
-def read_names(path: Path) -> LabelFile:
-    """Names of the categories; one that stands again is told apart by its number.
-
-    Raises:
-      InputError: The file is missing, damaged or empty, or a line is.
-    """
-    names: dict[str, None] = {}
-    repeated = 0
-    with contextlib.closing(read_byte_lines(path)) as lines:
-        for number, line in enumerate(lines):
-            try:
-                name = line.decode("utf-8").strip()
-            except UnicodeDecodeError:
-                name = line.decode("latin-1").strip()
-            if not name:
-                raise InputError(
-                    "an empty line where a category's name was expected; fetch the file anew",
-                    file=path,
-                    line=number + 1,
-                )
-            if name in names:
-                repeated += 1
-                name = f"{name} [{number}]"
-            names[name] = None
-    if not names:
-        raise InputError("the file is empty: expected a category a line", file=path)
-    return LabelFile(path, tuple(names), {}, repeated)
 
 
 def read(files: Files) -> Splits:
@@ -64,7 +30,7 @@ def read(files: Files) -> Splits:
     if not any_json and has_pairs(files, _FOLDER):
         return read_pairs(files, _FOLDER)
     paths = {split: files.find(*names) for split, names in wanted.items()}
-    names = read_names(files.find(_NAMES, f"{_RAW_FOLDER}/{_NAMES}"))
+    names = read_label_file(files.find(_NAMES, f"{_RAW_FOLDER}/{_NAMES}"), otherwise="latin-1")
     options = Options(label_file=names, keep_empty=True)
     return {split: open_numbered(path, options) for split, path in paths.items()}
 

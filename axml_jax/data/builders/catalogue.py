@@ -5,7 +5,7 @@ from __future__ import annotations
 from axml_jax.data.builders.amazoncat import AMAZONCAT_13K
 from axml_jax.data.builders.eurlex4k import EURLEX4K
 from axml_jax.data.builders.eurlex57k import EURLEX57K
-from axml_jax.data.builders.published import Files, Published, Splits
+from axml_jax.data.builders.published import Files, Published, Splits, from_memory
 from axml_jax.data.builders.rcv1 import RCV1
 from axml_jax.data.builders.wiki10 import WIKI10_31K
 from axml_jax.data.builders.wikilshtc import WIKILSHTC
@@ -18,7 +18,7 @@ def _read_pydocs(files: Files) -> Splits:
     from axml_jax.data.builders import pydocs
 
     del files
-    return {**pydocs.load()}
+    return from_memory(pydocs.load())
 
 
 PYDOCS = Published(

@@ -13,6 +13,7 @@ Two layouts are read, the first that is there:
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -26,6 +27,7 @@ from axml_jax.data.builders.published import (
     read_qrels,
 )
 from axml_jax.data.corpus import Document, open_bytes, read_lines
+from axml_jax.data.readers.documents import Documents
 from axml_jax.data.table_one import PAPER
 from axml_jax.errors import InputError
 
@@ -74,7 +76,10 @@ def read(files: Files) -> Splits:
     for path in paths.values():
         open_bytes(path).close()
     labels = read_qrels(files.find(_QRELS))
-    return {split: read_arff(path, labels) for split, path in paths.items()}
+    return {
+        split: Documents(functools.partial(read_arff, path, labels))
+        for split, path in paths.items()
+    }
 
 
 EURLEX4K = Published(

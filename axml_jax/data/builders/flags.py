@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from absl import flags
 
-from axml_jax.data.builders.named import TFDS, open_dataset
+from axml_jax.data.builders.named import TFDS, open_dataset, show_row
 from axml_jax.data.builders.tfds_documents import Features
+from axml_jax.data.opened import Store
 from axml_jax.data.readers import flags as reader_flags
 from axml_jax.data.readers.opening import Opened
 from axml_jax.errors import ConfigError
@@ -58,3 +59,9 @@ def open_named() -> Opened:
         other_counts=_OTHER_COUNTS.value,
         features=features,
     )
+
+
+def show_written(store: Store) -> None:
+    """Prints Table 1 for the store of the data set that the command line names, if it names one."""
+    if _DATASET.value:
+        show_row(_DATASET.value, store)

@@ -6,9 +6,11 @@ import difflib
 from pathlib import Path
 
 from axml_jax.data.builders.catalogue import DATASETS, PREFIX, PYDOCS
-from axml_jax.data.builders.published import Published, checked
+from axml_jax.data.builders.published import Published, checked, from_memory, show_table_one
 from axml_jax.data.builders.tfds_documents import Features, open_tfds
+from axml_jax.data.opened import Store
 from axml_jax.data.readers.opening import Opened
+from axml_jax.data.table_one import row_of_store
 from axml_jax.errors import ConfigError
 
 TFDS = "tfds:"
@@ -53,7 +55,7 @@ def open_dataset(
 
         documents, about = pydocs.build()
         source = f"{pydocs.source(about)}; fingerprint {about['fingerprint']}"
-        return Opened(checked(dataset, documents, other_counts), source)
+        return Opened(checked(dataset, from_memory(documents), other_counts), source)
     if manual_dir is not None:
         files = dataset.files(manual_dir)
     elif dataset.urls:
@@ -66,6 +68,19 @@ def open_dataset(
         )
     splits = checked(dataset, dataset.read(files), other_counts)
     return Opened(splits, f"{dataset.name}, {dataset.homepage}")
+
+
+def show_row(name: str, store: Store) -> None:
+    """Prints Table 1 for a store of a data set of the catalogue; nothing for one of TFDS.
+
+    A builder of ours prints it when TFDS makes the data set.
+
+    Args:
+      name: As in `open_dataset`.
+      store: What was written of its documents.
+    """
+    if not name.startswith(TFDS):
+        show_table_one(_find(name), row_of_store(name, store), "Table 1, of what the store holds")
 
 
 def _find(name: str) -> Published:

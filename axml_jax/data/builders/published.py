@@ -7,20 +7,21 @@ module of its own beside this one; `axml_jax.data.builders.catalogue` lists them
 from __future__ import annotations
 
 import contextlib
+import functools
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from axml_jax.data import table_one
 from axml_jax.data.corpus import Document, read_lines
-from axml_jax.data.readers.documents import Options
+from axml_jax.data.readers.documents import CountedDocuments, Documents, Options
 from axml_jax.data.readers.line_aligned import open_line_aligned
 from axml_jax.errors import InputError
 from axml_jax.progress import say
 from axml_jax.tables import show_table
 
-Splits = dict[str, Iterable[Document]]
+Splits = dict[str, Documents]
 _COMPRESSED = ("", ".gz", ".xz")
 
 
@@ -158,53 +159,73 @@ def read_qrels(path: Path) -> dict[str, tuple[str, ...]]:
     return labels
 
 
-def checked(dataset: Published, splits: Mapping[str, Iterable[Document]], tell: bool) -> Splits:
-    """The same documents, counted as they are read and compared with Table 1 at the end.
+def from_memory(splits: Mapping[str, Sequence[Document]]) -> Splits:
+    """Documents that are in memory already."""
+    return {
+        split: CountedDocuments(functools.partial(iter, documents), len(documents))
+        for split, documents in splits.items()
+    }
 
-    When the last split was read, Table 1 is printed for what was read, with the paper's row.
+
+def checked(
+    dataset: Published, splits: Mapping[str, Documents], tell: bool, table: bool = False
+) -> Splits:
+    """The same documents, counted as they are read and compared with what was published.
 
     Args:
       dataset: What is read.
       splits: Its documents.
-      tell: Whether other numbers of documents or labels than the paper's are only told.
+      tell: Whether other numbers of documents or labels than published are only told.
+      table: Whether Table 1 is printed when the last split was read.  Texts are split into words
+        for it; who encodes them prints it afterwards, by `show_table_one`.
 
     Returns:
-      The splits, to be read once each, in any order.  Reading raises InputError where a number is
-      another than the paper's, unless `tell`.
+      The splits, to be read in any order.  Reading the last of them to its end raises InputError
+      where a number is another than published, unless `tell`.
     """
-    tally = table_one.Tally()
+    tally = table_one.Tally(words=table)
     unread = set(splits)
 
-    def read(split: str, documents: Iterable[Document]) -> Iterator[Document]:
+    def read(split: str, documents: Iterator[Document]) -> Iterator[Document]:
         yield from tally.reading(split, documents)
         unread.discard(split)
         if not unread:
-            _conclude(dataset, tally.row(dataset.name), tell)
+            if table:
+                show_table_one(dataset, tally.row(dataset.name))
+            _check_counts(dataset, tally.counts(), tell)
 
-    return {split: read(split, documents) for split, documents in splits.items()}
+    return {
+        split: documents.passing(functools.partial(read, split))
+        for split, documents in splits.items()
+    }
 
 
-def _conclude(dataset: Published, row: table_one.Row, tell: bool) -> None:
-    rows, counts, called = [row], dataset.counts, dataset.name
-    remarks = [
-        f"{table_one.column(field)} in the paper: {remark}"
-        for (name, field), remark in table_one.REMARKS.items()
-        if dataset.row is not None and name == dataset.row.name
-    ]
+def show_table_one(dataset: Published, row: table_one.Row, title: str = "Table 1") -> None:
+    """Prints Table 1 for what was read, with the paper's row and where means are not the paper's.
+
+    Args:
+      dataset: What was read.
+      row: What was counted.
+      title: Stands above it.
+    """
+    rows = [row._replace(name=dataset.name)]
+    caption = ""
     if dataset.row is not None:
         rows.append(dataset.row._replace(name=f"{dataset.row.name} in the paper"))
-        counts = {field: getattr(dataset.row, field) for field in table_one.COUNTS}
-        called = dataset.row.name
+        means = {f: value for f, value in row._asdict().items() if f not in table_one.COUNTS}
+        found = table_one.differences(means, dataset.row._asdict(), dataset.row.name)
+        caption = "; ".join(map(str, found))
     header, cells = table_one.table_cells(rows)
-    show_table("Table 1", header, cells, "; ".join(remarks))
-    found = [
-        f"{table_one.column(field)} is {getattr(row, field):,}, {count:,} published"
-        for field, count in counts.items()
-        if getattr(row, field) != count
-    ]
+    show_table(title, header, cells, caption)
+
+
+def _check_counts(dataset: Published, counts: Mapping[str, int], tell: bool) -> None:
+    row = dataset.row
+    found = table_one.differences(counts, dataset.counts if row is None else row._asdict())
     if not found:
         return
-    told = f"{dataset.name} is not the published {called}: {'; '.join(found)}"
+    called = dataset.name if row is None else row.name
+    told = f"{dataset.name} is not the published {called}: {'; '.join(map(str, found))}"
     if not tell:
         raise InputError(
             f"{told}.  Are files missing or cut short?  {dataset.source}  To go on with what is "

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from axml_jax.data.builders.published import Files, Published, Splits, read_qrels
 from axml_jax.data.corpus import Document, open_bytes, read_lines
+from axml_jax.data.readers.documents import Documents
 from axml_jax.data.table_one import PAPER
 from axml_jax.errors import InputError
 
@@ -79,10 +80,24 @@ def _whole(
 
 
 def _documents(
-    paths: Sequence[Path], topics: Mapping[str, tuple[str, ...]], topics_path: Path
+    paths: Sequence[Path],
+    topics: Mapping[str, tuple[str, ...]],
+    topics_path: Path,
+    seen: set[int],
+    elsewhere: Sequence[set[int]],
 ) -> Iterator[Document]:
+    """Documents of one split; `seen` becomes their numbers, `elsewhere` are other splits'."""
+    seen.clear()
     for path in paths:
         for line, number, text in read_tokens(path):
+            if any(int(number) in numbers for numbers in (seen, *elsewhere)):
+                raise InputError(
+                    f"document {number} stands here again, but every document of RCV1-v2 is in one "
+                    "file, once; fetch the files anew",
+                    file=path,
+                    line=line,
+                )
+            seen.add(int(number))
             if number not in topics:
                 raise InputError(
                     f"document {number} has no topic in {topics_path.name}, but every document of "
@@ -100,7 +115,14 @@ def read(files: Files) -> Splits:
     for path in (path for part in paths.values() for path in part):
         open_bytes(path).close()  # a wrong one is told before the first gigabyte is read
     topics = read_qrels(topics_path)
-    return {split: _documents(part, topics, topics_path) for split, part in paths.items()}
+    numbers: dict[str, set[int]] = {split: set() for split in paths}
+
+    def documents(split: str) -> Documents:
+        others = [numbers[other] for other in paths if other != split]
+        part, seen = paths[split], numbers[split]
+        return Documents(lambda: _documents(part, topics, topics_path, seen, others))
+
+    return {split: documents(split) for split in paths}
 
 
 RCV1 = Published(

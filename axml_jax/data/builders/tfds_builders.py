@@ -17,7 +17,7 @@ from __future__ import annotations
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,8 +26,9 @@ from tensorflow_datasets.core.download.util import DownloadError
 
 from axml_jax.data.builders import catalogue
 from axml_jax.data.builders.published import Files, Published, checked
-from axml_jax.data.corpus import Document
+from axml_jax.data.readers.documents import Documents
 from axml_jax.errors import InputError
+from axml_jax.progress import say
 
 VERSION = "1.0.0"
 
@@ -68,11 +69,13 @@ class PublishedBuilder(  # type: ignore[call-arg]  # TFDS is untyped
         self, dl_manager: tfds.download.DownloadManager
     ) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
         files = locate(self.DATASET, dl_manager)
-        splits = checked(self.DATASET, self.DATASET.read(files), self._other_counts)
-        return {split: self._generate_examples(documents) for split, documents in splits.items()}
+        splits = checked(self.DATASET, self.DATASET.read(files), self._other_counts, table=True)
+        return {
+            split: self._generate_examples(split, documents) for split, documents in splits.items()
+        }
 
     def _generate_examples(
-        self, documents: Iterable[Document]
+        self, split: str, documents: Documents
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         for number, document in enumerate(documents):
             yield (
@@ -83,6 +86,8 @@ class PublishedBuilder(  # type: ignore[call-arg]  # TFDS is untyped
                     "labels": list(document.labels),
                 },
             )
+        if documents.repeated_labels:
+            say(f"note: {split}: documents that named a label twice: {documents.repeated_labels:,}")
 
 
 def locate(dataset: Published, dl_manager: tfds.download.DownloadManager) -> Files:

@@ -13,18 +13,21 @@ Two layouts are read, the first that is there:
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from axml_jax.data.builders.published import Files, Published, Splits, has_pairs, read_pairs
-from axml_jax.data.corpus import Document, open_bytes, read_lines
+from axml_jax.data.corpus import MAX_LINE, Document, open_bytes, read_lines
+from axml_jax.data.readers.documents import Documents
 from axml_jax.data.table_one import PAPER
 from axml_jax.errors import InputError
 
 _FOLDER = "WikiLSHTC"
 _VECTORS = {"train": "train.txt", "test": "test.txt"}
-_ROW = re.compile(r"\s*(\d+(?:\s*,\s*\d+)*)((?:\s+\d+:\d+(?:\.0*)?)*)\s*")
+_ROW = re.compile(r"\s*(\d+(?:\s*,\s*\d+)*)((?:\s+\d+:\d{1,18}(?:\.0*)?)*)\s*")
+_WORD = re.compile(r"(\d+):(\d+)\.?0*")
 _SECRET = "0"
 
 
@@ -32,7 +35,8 @@ def read_vectors(path: Path) -> Iterator[Document]:
     """Documents from lines of categories and counted words.
 
     Raises:
-      InputError: The file is damaged, not of this format, or without the categories.
+      InputError: The file is damaged, not of this format, without the categories, or a document's
+        counts make a text longer than a line of text may be.
     """
     number = 0
     with contextlib.closing(read_lines(path)) as lines:
@@ -45,19 +49,26 @@ def read_vectors(path: Path) -> Iterator[Document]:
                     file=path,
                     line=number,
                 )
-            labels = tuple(dict.fromkeys(row[1].replace(",", " ").split()))
-            if labels == (_SECRET,):
+            labels = tuple(row[1].replace(",", " ").split())
+            if set(labels) == {_SECRET}:
                 raise InputError(
                     "the only category is 0: this is the challenge's own file, which keeps the "
                     "categories secret; a file with them is needed",
                     file=path,
                     line=number,
                 )
-            words = []
-            for pair in row[2].split():
-                word, _, count = pair.partition(":")
-                words += [word] * int(float(count))
-            yield Document(" ".join(words), labels)
+            counts = [_WORD.fullmatch(pair) for pair in row[2].split()]
+            pairs = [(found[1], int(found[2])) for found in counts if found]
+            length = sum(count * (len(word) + 1) for word, count in pairs)
+            if length > MAX_LINE:
+                raise InputError(
+                    f"the counts make a text of {length:,} bytes, more than the {MAX_LINE:,} that "
+                    "one document may have; expected WORD:COUNT pairs, the counts those of one "
+                    "article",
+                    file=path,
+                    line=number,
+                )
+            yield Document(" ".join([word for word, count in pairs for _ in range(count)]), labels)
     if number == 0:
         raise InputError("the file is empty: expected one document a line", file=path)
 
@@ -69,7 +80,9 @@ def read(files: Files) -> Splits:
     paths = {split: files.find(name) for split, name in _VECTORS.items()}
     for path in paths.values():
         open_bytes(path).close()
-    return {split: read_vectors(path) for split, path in paths.items()}
+    return {
+        split: Documents(functools.partial(read_vectors, path)) for split, path in paths.items()
+    }
 
 
 WIKILSHTC = Published(

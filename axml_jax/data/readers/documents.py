@@ -84,6 +84,14 @@ class Documents:
                 document = document._replace(labels=labels)
             yield document
 
+    def passing(self, through: Callable[[Iterator[Document]], Iterator[Document]]) -> Documents:
+        """The same documents with their titles, and their number if it is known.
+
+        Args:
+          through: Gives each document on, with its labels as they were read.
+        """
+        return Documents(lambda: through(self._read()), self.titles)
+
 
 class CountedDocuments(Documents):
     """Documents whose number is known before they are read."""
@@ -99,6 +107,11 @@ class CountedDocuments(Documents):
 
     def __len__(self) -> int:
         return self._count
+
+    def passing(
+        self, through: Callable[[Iterator[Document]], Iterator[Document]]
+    ) -> CountedDocuments:
+        return CountedDocuments(lambda: through(self._read()), self._count, self.titles)
 
 
 def split_labels(cell: str, separator: str | None) -> tuple[str, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from axml_jax.data.corpus import MAX_LINE, read_lines
+from axml_jax.data.corpus import MAX_LINE, read_byte_lines, read_lines
 from axml_jax.data.readers.record import Record
 from axml_jax.errors import InputError
 
@@ -44,7 +44,9 @@ class LabelFile(NamedTuple):
         return tuple([names[number] for number in numbers])
 
 
-def read_label_file(path: str | Path, max_line: int = MAX_LINE) -> LabelFile:
+def read_label_file(
+    path: str | Path, max_line: int = MAX_LINE, otherwise: str | None = None
+) -> LabelFile:
     """Reads names of labels.
 
     A line is a name, or a JSON object with a `title`, and perhaps a `uid`, which then is the name
@@ -54,9 +56,12 @@ def read_label_file(path: str | Path, max_line: int = MAX_LINE) -> LabelFile:
     Args:
       path: The file; `.gz` and `.xz` are read directly.
       max_line: Bytes that a line may have.
+      otherwise: The encoding of lines that are not UTF-8, one that any bytes are text in; None
+        refuses such lines.
 
     Raises:
-      InputError: A missing or damaged file, no label, a label without a name, or a uid twice.
+      InputError: A missing or damaged file, no label, a label without a name, a uid twice, or a
+        name that a number was appended to and that is another's.
     """
     path = Path(path)
     names: list[str] = []
@@ -64,7 +69,7 @@ def read_label_file(path: str | Path, max_line: int = MAX_LINE) -> LabelFile:
     seen: set[str] = set()
     repeated = 0
     is_json = False
-    for number, line in enumerate(read_lines(path, max_line), start=1):
+    for number, line in enumerate(_lines(path, max_line, otherwise), start=1):
         if number == 1:
             is_json = line.lstrip().startswith("{")
         record = Record(line, path, number) if is_json else None
@@ -89,3 +94,14 @@ def read_label_file(path: str | Path, max_line: int = MAX_LINE) -> LabelFile:
     if not names:
         raise InputError("the file is empty: expected one label a line", file=path)
     return LabelFile(path, tuple(names), titles, repeated)
+
+
+def _lines(path: Path, max_line: int, otherwise: str | None) -> Iterator[str]:
+    if otherwise is None:
+        yield from read_lines(path, max_line)
+        return
+    for line in read_byte_lines(path, max_line):
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError:
+            yield line.decode(otherwise)

@@ -79,7 +79,7 @@ VECTORS = {
 }
 VECTORS_DOCUMENTS = {
     "train": [("8 18 18", ("545", "32"), ""), ("", ("32",), ""), ("3 3", ("7",), "")],
-    "test": [("3", ("7",), "")],
+    "test": [("3", ("7",), "")],  # its label once, though the file has it twice
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from axml_jax.data.builders import catalogue, pydocs, tfds_builders
+from axml_jax.data.builders import catalogue, pydocs, tfds_builders, tfds_documents
 from axml_jax.data.builders.named import open_dataset
 from axml_jax.data.builders.tfds_documents import Features, open_tfds
 from axml_jax.errors import InputError
@@ -227,6 +227,98 @@ def test_features_that_cannot_be_guessed_are_asked_for(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=r"'(size|nothing)' is no .* size: Scalar"):
             open_tfds(name, data_dir=tmp_path, features=wrong)
+
+
+class HiddenLabels(tfds.core.GeneratorBasedBuilder):
+    """A data set whose test labels are kept back, or one without training documents."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS = (
+        tfds.core.BuilderConfig(name="hidden"),
+        tfds.core.BuilderConfig(name="test_only"),
+        tfds.core.BuilderConfig(name="images"),
+    )
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        labels = tfds.features.Sequence(tfds.features.ClassLabel(names=["sport", "news"]))
+        text = tfds.features.Scalar(np.int64) if self._images() else tfds.features.Text()
+        features = tfds.features.FeaturesDict({"text": text, "labels": labels})
+        return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
+
+    def _images(self) -> bool:
+        return bool(self.builder_config.name == "images")
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        assert not self._images(), "nothing should be fetched"
+        both = {"train": self._examples([1, 0]), "test": self._examples([-1])}
+        return both if self.builder_config.name == "hidden" else {"test": both["test"]}
+
+    def _generate_examples(self) -> None:
+        raise NotImplementedError
+
+    def _examples(self, labels: list[int]) -> Iterator[tuple[int, dict[str, Any]]]:
+        yield 0, {"text": "a story", "labels": labels}
+
+
+def test_hidden_labels_are_none_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits = open_tfds("hidden_labels/hidden", data_dir=tmp_path)
+    assert list(splits["train"]) == [("a story", ("news", "sport"), "")]
+    assert list(splits["test"]) == [("a story", (), "")]
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note")]
+    assert told == ["note: test: labels left out because they are hidden (-1): 1"]
+
+
+@pytest.mark.parametrize("label", [-2, 2])
+def test_a_label_without_a_name_is_refused(label: int) -> None:
+    source = [{"text": "x", "labels": [0]}, {"text": "y", "labels": [1, label]}]
+    documents = tfds_documents._documents(source, Features(("text",), "labels"), "ab", "train")
+    message = f"example 2 of the split 'train' has label {label}, .*2 labels: expected 0 to 1"
+    with pytest.raises(InputError, match=message):
+        list(documents)
+
+
+def test_a_data_set_without_training_documents(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"has no split 'train', .*its splits are test"):
+        open_tfds("hidden_labels/test_only", data_dir=tmp_path)
+
+
+def test_features_are_chosen_before_anything_is_fetched(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="name the feature that is the text"):
+        open_tfds("hidden_labels/images", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["tfd/nope/1.0.0", "bad name/..", "somebodys_news:9.9.9", "somebodys_news/nope", ""]
+)
+def test_names_that_are_none_are_told(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"TFDS cannot open .*expected NAME.*dataset_info\.json"):
+        open_dataset(f"tfds:{name}", data_dir=tmp_path)
+
+
+def test_labels_that_stand_twice_are_written_once_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manual = small.write(tmp_path / "manual", small.VECTORS)
+    builder = make("axml_wikilshtc", tmp_path, manual, other_counts=True)
+    assert list(builder.as_data_source("test")[0]["labels"]) == [b"7"]
+    out, err = capsys.readouterr()
+    assert "note: test: documents that named a label twice: 1" in err
+    assert "WikiLSHTC in the paper" in out
+
+
+def test_a_missing_manual_folder_of_others_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def needs_files(builder: Any, dl_manager: tfds.download.DownloadManager) -> None:
+        del builder
+        raise AssertionError(f"Manual directory {dl_manager.manual_dir} does not exist")
+
+    monkeypatch.setattr(HiddenLabels, "MANUAL_DOWNLOAD_INSTRUCTIONS", "ask", raising=False)
+    monkeypatch.setattr(HiddenLabels, "_split_generators", needs_files)
+    with pytest.raises(InputError, match=r"TFDS cannot make the data set .*--manual_dir"):
+        open_tfds("hidden_labels/hidden", data_dir=tmp_path, manual_dir=tmp_path / "nowhere")
 
 
 def test_a_data_set_that_nobody_has(tmp_path: Path) -> None:
