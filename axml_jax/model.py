@@ -324,6 +324,11 @@ def fit(
     return load(folder)
 
 
+def _nameless(base: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A base whose folder may have been renamed."""
+    return base and {name: part for name, part in base.items() if name != "name"}
+
+
 def _store_beside(
     folder: pathlib.Path, documents: list[Document], config: Config, base: Base | None
 ) -> Store:
@@ -344,7 +349,7 @@ def _store_beside(
     made = store.description
     if (
         made["source"] != source
-        or made.get("base") != (base and base.describe())
+        or _nameless(made.get("base")) != _nameless(base and base.describe())
         or any(made["settings"].get(name) != value for name, value in settings.items())
     ):
         raise ConfigError(

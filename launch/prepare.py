@@ -17,7 +17,6 @@ and the labels of that text on the same line of a second file, separated by spac
 
 Files for validation and test are optional; without one for validation, training sets a part aside.
 With --base STORE_OR_RUN, words and labels keep the ids that they have there.
-With --base STORE_OR_RUN, words and labels keep the ids that they have there.
 """
 
 from collections.abc import Sequence
@@ -65,8 +64,8 @@ def main(argv: Sequence[str]) -> None:
     files = reader_flags.named_files()
     if dataset_flags.is_named() == bool(files) or (files and "train" not in files.splits):
         raise ConfigError(
-            "Name either --dataset pydocs or your own --data, --train, or --train_texts and "
-            "--train_labels."
+            "Name the training data: either --dataset NAME, or your own by --data, --train, or "
+            "--train_texts and --train_labels."
         )
     store.check_writable(_OUT.value, _OVERWRITE.value)
     given = [name for name in store.SETTINGS if flags.FLAGS[name].present]

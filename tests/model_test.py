@@ -262,7 +262,8 @@ def test_fit_begins_with_a_run_and_adds_labels(
     fitted = fit(texts, labels, config=tiny_config, run_folder=folder, init_from=tiny_run)
     assert fitted.label_names == [*load(tiny_run).label_names, "added"]
     assert fitted.vocabulary.words == load(tiny_run).vocabulary.words
-    again = fit(texts, labels, config=tiny_config, run_folder=folder, init_from=tiny_run)
+    moved = shutil.copytree(tiny_run, tmp_path / "renamed")
+    again = fit(texts, labels, config=tiny_config, run_folder=folder, init_from=moved)
     assert again.predict(TEXTS) == fitted.predict(TEXTS)
     with pytest.raises(ConfigError, match="for a run begun otherwise"):
         fit(texts, labels, config=tiny_config, run_folder=folder)

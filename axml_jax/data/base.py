@@ -33,6 +33,7 @@ class Base(NamedTuple):
       label_names: The labels that its model knows, in order of id.
       titles: What people call its labels, by name, where it knows.
       vectors: The store's word vectors, or None: those of a run were trained and stay there.
+      vectors_kind: Where those are from: "ppmi" or "file"; None without any.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Base(NamedTuple):
     label_names: list[str]
     titles: dict[str, str]
     vectors: Float32[ndarray, "V E"] | None
+    vectors_kind: str | None
 
     def describe(self) -> dict[str, Any]:
         """For the description of the new store, fit for JSON."""
@@ -85,7 +87,10 @@ def read_base(path: str | os.PathLike[str], given: Iterable[str] = ()) -> Base:
         store = open_store(path)
         known = store.label_names[: store.num_train_labels]
         titles = _by_name(store.label_names, store.label_titles)
-        return Base(name, store.fingerprint, store.vocabulary, known, titles, store.vectors)
+        about = store.description["vectors"] or {"kind": None}
+        kind = about.get("of", about["kind"])
+        words = store.vocabulary
+        return Base(name, store.fingerprint, words, known, titles, store.vectors, kind)
     if not (path / "run.json").is_file():
         what = "it is neither a store nor a run" if path.exists() else "there is no such folder"
         raise InputError(
@@ -100,10 +105,20 @@ def read_base(path: str | os.PathLike[str], given: Iterable[str] = ()) -> Base:
         raise InputError("'names' is no list of label names", file=path / "labels.json")
     if not isinstance(fingerprint, str):
         raise InputError("'data' names no fingerprint", file=path / "run.json")
-    titles = _by_name(names, labels.get("titles"))
-    return Base(name, fingerprint, Vocabulary.load(path / "words.json"), names, titles, None)
+    titles = labels.get("titles") or [None] * len(names)
+    if not (
+        isinstance(titles, list)
+        and len(titles) == len(names)
+        and all(title is None or isinstance(title, str) for title in titles)
+    ):
+        raise InputError(
+            f"'titles' should be a list of {len(names)} texts, null for none",
+            file=path / "labels.json",
+        )
+    words = Vocabulary.load(path / "words.json")
+    return Base(name, fingerprint, words, names, _by_name(names, titles), None, None)
 
 
-def _by_name(names: Sequence[str], titles: Sequence[str | None] | None) -> dict[str, str]:
+def _by_name(names: Sequence[str], titles: Sequence[str | None]) -> dict[str, str]:
     """The titles that there are."""
-    return {name: title for name, title in zip(names, titles or (), strict=False) if title}
+    return {name: title for name, title in zip(names, titles, strict=True) if title}

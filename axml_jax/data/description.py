@@ -151,6 +151,8 @@ def _fault_of_vectors(description: Mapping[str, Any]) -> str:
             and isinstance(coverage, int | float)
             and _are_shares(about.get("split_coverage", {}))
         )
+    if sound and about["kind"] == "base":
+        sound = about.get("of") in ("ppmi", "file")
     return "" if sound else f"'vectors' does not describe word vectors: {about!r}"
 
 

@@ -181,8 +181,12 @@ class _SplitEncoder:
         np.save(self.folder / "label_ids.npy", labels[order], allow_pickle=False)
         np.save(self.folder / "label_offsets.npy", ends, allow_pickle=False)
 
-    def summary(self, num_train_labels: int) -> dict[str, Any]:
-        """Counts of what was read and written, fit for JSON."""
+    def summary(self, in_train: np.ndarray) -> dict[str, Any]:
+        """Counts of what was read and written, fit for JSON.
+
+        Args:
+          in_train: bool [L], whether a label has a document in the split `train`.
+        """
         ends = np.frombuffer(self.label_ends, np.int64)
         tokens = np.load(self.folder / "tokens.npy", mmap_mode="r", allow_pickle=False)
         labels = np.load(self.folder / "label_ids.npy", allow_pickle=False)
@@ -196,8 +200,8 @@ class _SplitEncoder:
             "unknown_tokens": int(np.count_nonzero(tokens == UNK)) - self.empty,
             "labels": len(labels),
             "distinct_labels": len(distinct),
-            "labels_unseen_in_train": int(np.count_nonzero(distinct >= num_train_labels)),
-            "entries_unseen_in_train": int(np.count_nonzero(labels >= num_train_labels)),
+            "labels_unseen_in_train": int(np.count_nonzero(~in_train[distinct])),
+            "entries_unseen_in_train": int(np.count_nonzero(~in_train[labels])),
             "documents_without_labels": int(np.count_nonzero(np.diff(ends) == 0)),
             "documents_with_repeated_labels": self.repeated,
             "ids": any(self.ids),
@@ -258,7 +262,9 @@ def encode_splits(
     final[[label_ids[name] for name in label_names]] = np.arange(len(names))
     for encoder in encoders:
         encoder.write_labels(final)
-    summaries = {encoder.name: encoder.summary(num_train_labels) for encoder in encoders}
+    in_train = np.zeros(len(names), bool)  # not all labels of a base are
+    in_train[final[np.frombuffer(encoders[0].labels, np.int32)]] = True
+    summaries = {encoder.name: encoder.summary(in_train) for encoder in encoders}
     about = summaries[train]
     if base and about["unknown_tokens"] + about["empty_documents"] == about["tokens"]:
         raise InputError(

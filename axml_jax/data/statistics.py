@@ -58,19 +58,22 @@ def gather(
     description = store.description
     known = store.num_train_labels
     counts = _occurrences(store.splits[TRAIN].label_ids, known, "labels")
+    # Labels that only the store's base knows have none.
+    rarest = [i for i in np.argsort(counts, kind="stable") if counts[i]]
     return {
         "name": name,
         "store": {
             key: description[key]
             for key in ("source", "settings", "fingerprint", "words", "labels", "num_train_labels")
-        },
+        }
+        | {"base": description.get("base")},
         "table_one": table_one.row_of_store(name, store)._asdict(),
         "splits": {split: _of_split(store, split, cut_offs) for split in store.splits},
-        "documents_per_label": documents_per_label(counts),
+        "documents_per_label": documents_per_label(counts[counts > 0]),
         "most_frequent_labels": _named(
             store, counts, np.argsort(-counts, kind="stable"), labels_shown
         ),
-        "rarest_labels": _named(store, counts, np.argsort(counts, kind="stable"), labels_shown),
+        "rarest_labels": _named(store, counts, np.array(rarest), labels_shown),
         "length_histogram": _histogram(store),
         "near_duplicates": _near_duplicates(store, similarity, examples),
     }
@@ -163,14 +166,14 @@ def _coverage(store: Store, name: str, words: int) -> dict[str, Any]:
     unknown = about.get("distinct_unknown_words")  # stores of old do not say
     vectors = store.description["vectors"]
     with_vector = None
-    if vectors is not None and vectors["kind"] == "ppmi":
+    if vectors is not None and "ppmi" in (vectors["kind"], vectors.get("of")):
         # A word that never stands beside another has a row of zeros.
         with_vector = _share(int(known[_has_vector(store)[UNK + 1 :]].sum()), words)
     elif vectors is not None:
         # Words not found in the file have random rows: only who read it could tell them.
         with_vector = vectors.get("split_coverage", {}).get(name)
         if with_vector is None and name == TRAIN:
-            with_vector = vectors["token_coverage"]
+            with_vector = vectors.get("token_coverage")  # a base's are of other documents
     return {
         "words_known": _share(int(known.sum()), words),
         "distinct_words_known": distinct,

@@ -58,6 +58,8 @@ def _remarks(store: Mapping[str, Any], splits: Mapping[str, Any]) -> str:
         remarks.append(f"D as far as there was room, for {store['words']:,}")
     if any(split["documents_cut_in_store"] for split in splits.values()):
         remarks.append(f"texts were cut at {settings.get('max_tokens')} words")
+    if store.get("base"):
+        remarks.append(f"D and L with what only {store['base']['name']} had, its base")
     return "; ".join(remarks)
 
 

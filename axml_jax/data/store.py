@@ -252,7 +252,7 @@ def _copy_vectors(folder: Path, base: Base) -> dict[str, Any] | None:
     if base.vectors is None:
         return None
     np.save(folder / VECTORS, base.vectors, allow_pickle=False)
-    about = {"kind": "base", "width": base.vectors.shape[1]}
+    about = {"kind": "base", "of": base.vectors_kind, "width": base.vectors.shape[1]}
     return {**about, "sha256": file_sum(folder / VECTORS)}
 
 

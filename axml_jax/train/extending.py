@@ -6,7 +6,9 @@ Known labels keep their queries; a new one starts as the mean encoder state of i
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +19,6 @@ from jaxtyping import Array, Float
 
 from axml_jax.config import Config
 from axml_jax.data.store import TRAIN, Store
-from axml_jax.data.store_files import file_sum
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.models import AttentionXML
 from axml_jax.train import processes
@@ -42,7 +43,7 @@ class Origin:
     Attributes:
       folder: Where it lies; only process 0 reads there.
       name: The folder's name alone.
-      fingerprint: SHA-256 of its run.json, which names its configuration and its data.
+      fingerprint: SHA-256 of its configuration and its data.
       step: The step of its best weights.
       word_width: E.
       num_labels: The labels that it knows.
@@ -94,7 +95,7 @@ def read_origin(
             Origin(
                 str(run.folder),
                 run.folder.resolve().name,
-                file_sum(run.folder / "run.json"),
+                _fingerprint(run),
                 best_step(run),
                 run.module.width,
                 run.module.num_labels,
@@ -102,6 +103,13 @@ def read_origin(
         )
 
     return Origin(**processes.on_first(look))
+
+
+def _fingerprint(run: Trained) -> str:
+    """SHA-256 of what the run is; how it was dealt to devices may change from start to start."""
+    config = {name: part for name, part in run.description["config"].items() if name != "parallel"}
+    text = json.dumps([config, run.description["data"]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _require_ids(run: Trained, store: Store) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from axml_jax import runs
-from axml_jax.data import summary
+from axml_jax.data import statistics, statistics_tables, summary
 from axml_jax.data.base import read_base
 from axml_jax.data.corpus import Document
 from axml_jax.data.store import Store, open_store, write_store
@@ -50,9 +50,14 @@ def test_words_and_labels_keep_their_ids(earlier: Store, tmp_path: Path) -> None
     assert [store.splits["test"].labels(i).tolist() for i in range(2)] == [[4, 6], [0, 5]]
     about = store.description["splits"]
     assert about["train"]["unknown_tokens"] == 2
-    assert about["test"]["labels_unseen_in_train"] == 2
+    # "b", which the base knows, has no document here either.
+    assert about["test"]["labels_unseen_in_train"] == 3
+    assert about["test"]["entries_unseen_in_train"] == 3
     np.testing.assert_array_equal(store.vectors, earlier.vectors)
     assert store.description["vectors"]["kind"] == "base"
+    assert store.description["vectors"]["of"] == "ppmi"
+    again = write(tmp_path / "again", store.path)
+    assert again.description["vectors"]["of"] == "ppmi"
     assert store.description["vectors"]["sha256"] == earlier.description["vectors"]["sha256"]
     assert store.description["base"] == {
         "name": "earlier",
@@ -173,3 +178,29 @@ def test_a_damaged_description_of_the_base_is_told(
     file.write_text(json.dumps(description))
     with pytest.raises(InputError, match="'base' does not describe a store or run"):
         open_store(store.path)
+
+
+def test_statistics_count_what_is_here(earlier: Store, tmp_path: Path) -> None:
+    store = write(tmp_path / "later", earlier.path)
+    found = statistics.gather(store, "later")
+    assert found["splits"]["test"]["unseen"] == {
+        "labels": 3, "labels_share": 3 / 4, "entries": 3, "entries_share": 3 / 4,
+    }  # fmt: skip
+    # One document each; "b" has none and is no label of these documents.
+    assert found["documents_per_label"]["min"] == 1
+    assert found["documents_per_label"]["mean"] == found["table_one"]["documents_per_label"] == 1
+    assert {about["label"] for about in found["rarest_labels"]} == {"m", "z", "a", "n"}
+    known = [word for word in ("the", "sat", "a", "cat") if word in earlier.vocabulary]
+    has_vector = [bool(np.any(earlier.vectors[earlier.vocabulary.id(w)])) for w in known]
+    shares = found["splits"]["train"]["coverage"]
+    assert shares["words_with_vector"] == pytest.approx(sum(has_vector) / 6)
+    statistics_tables.show(found)
+
+
+@pytest.mark.parametrize("titles", [5, ["only one"], [1, 2, 3]])
+def test_damaged_titles_of_a_run_are_told(titles: Any, tiny_run: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    labels = json.loads((run / "labels.json").read_text())
+    (run / "labels.json").write_text(json.dumps({**labels, "titles": titles}))
+    with pytest.raises(InputError, match=r"'titles' should be a list of \d+ texts"):
+        read_base(run)

@@ -192,14 +192,14 @@ def test_help_explains_the_files(root: Path, user_environment: dict[str, str]) -
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ([], "Name either --dataset pydocs or your own"),
-        (["--dataset=pydocs", "--train_texts=a", "--train_labels=b"], "Name either"),
+        ([], "Name the training data: either --dataset NAME, or your own"),
+        (["--dataset=pydocs", "--train_texts=a", "--train_labels=b"], "Name the training data"),
         (["--train_texts=a"], "--train_texts and --train_labels go together"),
         (["--dataset=pydocs", "--test_labels=b"], "--test_texts and --test_labels go together"),
         (["--train_texts=a", "--train_labels=b"], "a: cannot be read: there is no such file"),
         (["--train=a"], "a: cannot be read: there is no such file"),
-        (["--train=a", "--dataset=pydocs"], "Name either"),
-        (["--test=a"], "Name either"),
+        (["--train=a", "--dataset=pydocs"], "Name the training data"),
+        (["--test=a"], "Name the training data"),
         (["--data=a"], "a: cannot be read: there is no such folder"),
         (["--data=a", "--train=b"], "Name either the folder --data or single files"),
         (["--train=a", "--train_texts=b"], "--train and --train_texts are the same thing"),

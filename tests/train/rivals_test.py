@@ -155,9 +155,8 @@ def test_settings_of_other_models_are_named_and_the_call_goes_on(
     config = make_config(new_tiny_config, "xml_rnn")
     config.model.query_init = "label_state"
     train(config, tiny_store, "run", max_minutes=7, devices=jax.local_devices())
-    assert calls == [
-        ((config, tiny_store, "run"), {"max_minutes": 7, "devices": jax.local_devices()})
-    ]
+    named = {"max_minutes": 7, "devices": jax.local_devices(), "init_from": None}
+    assert calls == [((config, tiny_store, "run"), named)]
     assert capsys.readouterr().err == (
         "not read by xml_rnn: config.model.filter_widths, config.model.filters, "
         "config.model.chunks, config.model.bottleneck, config.model.query_init\n"
