@@ -105,18 +105,18 @@ def read_base(path: str | os.PathLike[str], given: Iterable[str] = ()) -> Base:
         raise InputError("'names' is no list of label names", file=path / "labels.json")
     if not isinstance(fingerprint, str):
         raise InputError("'data' names no fingerprint", file=path / "run.json")
-    titles = labels.get("titles") or [None] * len(names)
+    called = labels.get("titles") or [None] * len(names)
     if not (
-        isinstance(titles, list)
-        and len(titles) == len(names)
-        and all(title is None or isinstance(title, str) for title in titles)
+        isinstance(called, list)
+        and len(called) == len(names)
+        and all(title is None or isinstance(title, str) for title in called)
     ):
         raise InputError(
             f"'titles' should be a list of {len(names)} texts, null for none",
             file=path / "labels.json",
         )
     words = Vocabulary.load(path / "words.json")
-    return Base(name, fingerprint, words, names, _by_name(names, titles), None, None)
+    return Base(name, fingerprint, words, names, _by_name(names, called), None, None)
 
 
 def _by_name(names: Sequence[str], titles: Sequence[str | None]) -> dict[str, str]:

@@ -191,6 +191,7 @@ def test_statistics_count_what_is_here(earlier: Store, tmp_path: Path) -> None:
     assert found["documents_per_label"]["mean"] == found["table_one"]["documents_per_label"] == 1
     assert {about["label"] for about in found["rarest_labels"]} == {"m", "z", "a", "n"}
     known = [word for word in ("the", "sat", "a", "cat") if word in earlier.vocabulary]
+    assert earlier.vectors is not None
     has_vector = [bool(np.any(earlier.vectors[earlier.vocabulary.id(w)])) for w in known]
     shares = found["splits"]["train"]["coverage"]
     assert shares["words_with_vector"] == pytest.approx(sum(has_vector) / 6)

@@ -113,8 +113,8 @@ def test_another_notion_of_a_word_is_no_difference_but_other_texts_are() -> None
     )
     words = len(tokenize(text)), len(text.split())
     assert words[0] > words[1]
-    other = published.words_per_train_document * words[0] / words[1]
-    other = published._replace(words=9, words_per_train_document=other)
+    mean = published.words_per_train_document * words[0] / words[1]
+    other = published._replace(words=9, words_per_train_document=mean)
     assert differences(other, published) == []
     stems = published._replace(words_per_train_document=123.0)
     assert differences(stems, published) == ["words/training document is 123.00, 246.61 published"]
