@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from axml_jax.data.corpus import read_lines
+from axml_jax.data.readers.record import parse_json
 from axml_jax.errors import InputError
 
 _COMPRESSED = (".gz", ".xz")
@@ -146,14 +147,7 @@ def _from_records(path: Path, lines: Iterator[str]) -> Titles:
 
 
 def _from_json(path: Path, text: str) -> Titles:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"this is not whole JSON ({error})", file=path, line=error.lineno
-        ) from error
-    except RecursionError as error:
-        raise InputError("this is not JSON of titles: too many brackets", file=path) from error
+    value = parse_json(text, path)
     if isinstance(value, dict):
         return Titles(str(path), {k: _clean(path, None, v, k) for k, v in value.items()}, None)
     if isinstance(value, list):

@@ -69,8 +69,9 @@ def test_a_single_record_and_an_object_with_such_labels(tmp_path: Path) -> None:
     ("name", "content", "line", "message"),
     [
         ("t.json", "", None, "the file is empty"),
-        ("t.json", '{"a": "b",\n "c": }', 2, "not whole JSON"),
+        ("t.json", '{"a": "b",\n "c": }', 2, "no whole JSON"),
         ("t.json", "[" * 100_000, None, "JSON"),
+        ("t.json", f'{{"a": {"9" * 6000}}}', None, "no readable JSON"),
         ("t.json", "3", None, "expected a JSON object of label and title, or a list"),
         ("t.json", '{"a": 3}', None, "text as title of the label 'a', 3 came"),
         ("t.json", '["x", null]', None, "text as title of the label '1', None came"),

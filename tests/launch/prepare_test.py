@@ -183,6 +183,15 @@ def test_unknown_flags_are_refused_with_the_nearest(
     assert "train_texts" in done.stderr
 
 
+def test_a_line_longer_than_any_machine_holds_is_refused(
+    root: Path, user_environment: dict[str, str], own_files: list[str]
+) -> None:
+    done = prepare(root, user_environment, "--out=x", *own_files, f"--max_line_mib={10**14}")
+    assert done.returncode == 1
+    assert "flag --max_line_mib=100000000000000" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_help_explains_the_files(root: Path, user_environment: dict[str, str]) -> None:
     done = prepare(root, user_environment, "--help")
     for text in ("--train_texts", "one text a line", "--dataset pydocs", "ppmi", "--label_file"):

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from axml_jax.data.corpus import Document, read_lines
 from axml_jax.data.readers.documents import Documents, Options, make_document, split_labels
 from axml_jax.errors import InputError
 
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
 
 def open_csv(path: Path, options: Options) -> Documents:
     """Rows of a CSV file, by default its columns `text`, `labels` and, where there is one, `id`.
 
-    Cells in double quotes may hold commas, line ends and doubled quotes.  Empty rows are passed
-    over.
+    Between cells stand commas, semicolons or tabs, as the header tells.  Cells in double quotes may
+    hold those, line ends and doubled quotes.  Empty rows are passed over.
 
     Raises:
       InputError: The file is missing or lacks a column; while reading, a row is no such row.
     """
     columns = [*(options.text_fields or ("text",)), options.labels_field or "labels"]
-    header = read_header(path, options)
-    if options.id_field or "id" in header:
-        columns.append(options.id_field or "id")
+    columns += [options.id_field] if options.id_field else []
+    delimiter, header = _read_header(path, options, columns)
+    if not options.id_field and "id" in header:
+        columns.append("id")
     for column in columns:
         if header.count(column) != 1:
             count = "no column" if column not in header else f"{header.count(column)} columns"
@@ -38,7 +41,7 @@ def open_csv(path: Path, options: Options) -> Documents:
     name = header.index(columns[-1]) if len(columns) > len(texts) + 1 else None
 
     def read() -> Iterator[Document]:
-        rows = _rows(path, options)
+        rows = _rows(path, options, delimiter)
         next(rows, None)
         for line, row in rows:
             if len(row) != len(header):
@@ -59,19 +62,43 @@ def open_csv(path: Path, options: Options) -> Documents:
     return Documents(read)
 
 
-def read_header(path: Path, options: Options) -> list[str]:
-    """Names of the columns; raises InputError where there is no first row."""
-    for _, row in _rows(path, options):
-        return [name.strip() for name in row]
+def split_header(lines: Callable[[], Iterable[str]], columns: list[str]) -> tuple[str, list[str]]:
+    """Tells what stands between the names of a header.
+
+    Args:
+      lines: Begins a reading of lines, of which the header is the first that are not empty.
+      columns: Names that it should have.
+
+    Returns:
+      The delimiter that gives those columns, or else the most; and the names that it gives.
+    """
+    found = {}
+    for delimiter in DELIMITERS:
+        try:
+            rows = csv.reader(lines(), delimiter=delimiter)
+            found[delimiter] = [name.strip() for name in next(filter(None, rows), [])]
+        except csv.Error:  # no header: it is too long for one
+            found[delimiter] = []
+    best = max(DELIMITERS, key=lambda one: (set(columns) <= set(found[one]), len(found[one])))
+    return best, found[best]
+
+
+def _read_header(path: Path, options: Options, columns: list[str]) -> tuple[str, list[str]]:
+    delimiter, _ = split_header(lambda: _lines(path, options), columns)
+    for _, row in _rows(path, options, delimiter):
+        return delimiter, [name.strip() for name in row]
     raise InputError("the file is empty: expected a header and rows", file=path)
 
 
-def _rows(path: Path, options: Options) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not empty, each with the line at which it begins."""
+def _lines(path: Path, options: Options) -> Iterator[str]:
     # A setting of the whole process, 128 KiB at first: it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), options.max_line))
-    lines = (f"{line}\n" for line in read_lines(path, options.max_line))
-    reader = csv.reader(lines, strict=True)
+    return (f"{line}\n" for line in read_lines(path, options.max_line))
+
+
+def _rows(path: Path, options: Options, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not empty, each with the line at which it begins."""
+    reader = csv.reader(_lines(path, options), strict=True, delimiter=delimiter)
     while True:
         line = reader.line_num + 1
         try:

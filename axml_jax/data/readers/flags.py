@@ -43,7 +43,11 @@ _KEEP_EMPTY = flags.DEFINE_boolean(
     "keep_empty", False, "Keep empty texts instead of refusing them."
 )
 _MAX_LINE = flags.DEFINE_integer(
-    "max_line_mib", 64, "The longest line (or document of a file) accepted.", lower_bound=1
+    "max_line_mib",
+    64,
+    "The longest line (or document of a file) accepted.",
+    lower_bound=1,
+    upper_bound=4096,  # such a line is held in memory, several times over
 )
 
 

@@ -27,7 +27,7 @@ def open_named(path: Path, options: Options) -> Documents:
         for number, record in _records(path, options):
             yield make_document(
                 record.text(*text_fields),
-                record.names(labels_field),
+                _names(record, labels_field, text_fields),
                 record.identifier(options.id_field or "id", required=bool(options.id_field)),
                 options,
                 path,
@@ -63,6 +63,17 @@ def open_numbered(path: Path, options: Options) -> Documents:
             )
 
     return Documents(read, options.label_file.titles if options.label_file else None)
+
+
+def _names(record: Record, labels_field: str, text_fields: tuple[str, ...]) -> tuple[str, ...]:
+    labels = record.fields.get(labels_field)
+    if labels and isinstance(labels, list) and all(type(label) is int for label in labels):
+        raise record.error(
+            f"the field {labels_field!r} should be a list of strings, but it is a list of numbers; "
+            "where it is so in all lines, ask for --format xc_json --text_column "
+            f"{','.join(text_fields)} --labels_column {labels_field}"
+        )
+    return record.names(labels_field)
 
 
 def _records(path: Path, options: Options) -> Iterator[tuple[int, Record]]:

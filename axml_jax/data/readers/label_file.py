@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from axml_jax.data.corpus import MAX_LINE, read_byte_lines, read_lines
-from axml_jax.data.readers.record import Record
+from axml_jax.data.readers.record import Record, kind_of, parse_json
 from axml_jax.errors import InputError
+
+# Nothing else in brackets: [Music] may be a label's name.
+_LIST = re.compile(r'\s*\[\s*(?:"|$)')
 
 
 class LabelFile(NamedTuple):
@@ -49,8 +54,9 @@ def read_label_file(
 ) -> LabelFile:
     """Reads names of labels.
 
-    A line is a name, or a JSON object with a `title`, and perhaps a `uid`, which then is the name
-    (the Extreme Classification Repository's `lbl.json.gz`: titles may be shared, uids are not).
+    A file that begins with `[` and `"` is a JSON list of names.  Otherwise a line is a name, or a
+    JSON object with a `title`, and perhaps a `uid`, which then is the name (the Extreme
+    Classification Repository's `lbl.json.gz`: titles may be shared, uids are not).
     Names that stand again get their number appended: different labels stay different.
 
     Args:
@@ -68,25 +74,19 @@ def read_label_file(
     titles: dict[str, str] = {}
     seen: set[str] = set()
     repeated = 0
-    is_json = False
-    for number, line in enumerate(_lines(path, max_line, otherwise), start=1):
-        if number == 1:
-            is_json = line.lstrip().startswith("{")
-        record = Record(line, path, number) if is_json else None
-        title = (record.text("title") if record else line).strip()
-        uid = record.identifier("uid", required=False) if record else ""
+    for number, (line, uid, title) in enumerate(_entries(path, max_line, otherwise)):
         if not (uid or title):
-            raise InputError(
-                "an empty line where a label's name was expected", file=path, line=number
-            )
+            what = f"an empty entry {number} of the list" if line is None else "an empty line"
+            message = f"{what} where a label's name was expected"
+            raise InputError(message, file=path, line=line)
         name = uid or title
         if name in seen:
             if uid:
-                raise InputError(f"the uid {uid!r} stands here again", file=path, line=number)
+                raise InputError(f"the uid {uid!r} stands here again", file=path, line=line)
             repeated += 1
-            name = f"{title} [{number - 1}]"
+            name = f"{title} [{number}]"
             if name in seen:
-                raise InputError(f"the name {name!r} stands here again", file=path, line=number)
+                raise InputError(f"the name {name!r} stands here again", file=path, line=line)
         seen.add(name)
         names.append(name)
         if uid and title:
@@ -105,3 +105,28 @@ def _lines(path: Path, max_line: int, otherwise: str | None) -> Iterator[str]:
             yield line.decode("utf-8")
         except UnicodeDecodeError:
             yield line.decode(otherwise)
+
+
+def _entries(
+    path: Path, max_line: int, otherwise: str | None
+) -> Iterator[tuple[int | None, str, str]]:
+    """The line (None in a JSON list), the uid and the title of each label; "" for what is not."""
+    lines = _lines(path, max_line, otherwise)
+    first = next(lines, None)
+    if first is None:
+        return
+    whole = itertools.chain([first], lines)
+    if _LIST.match(first) or (first.lstrip().startswith("[") and ".json" in path.suffixes):
+        value = parse_json("\n".join(whole), path)
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            raise InputError(
+                f"expected a JSON list of strings, the names of the labels; found {kind_of(value)}",
+                file=path,
+            )
+        yield from ((None, "", name.strip()) for name in value)
+        return
+    is_json = first.lstrip().startswith("{")
+    for number, line in enumerate(whole, start=1):
+        record = Record(line, path, number) if is_json else None
+        title = (record.text("title") if record else line).strip()
+        yield number, record.identifier("uid", required=False) if record else "", title

@@ -21,6 +21,8 @@ _BOW_HEADER = re.compile(r"\s*\d{1,18}\s+\d{1,18}\s+\d{1,18}\s*")
 _SPARSE_HEADER = re.compile(r"\s*\d{1,18}\s+\d{1,18}\s*")
 _LABELS = re.compile(r"(?:\d{1,18}(?:,\d{1,18})*)?")
 _FEATURE = re.compile(r"(?:\d{1,18}|qid):[-+.\deE]+(?=\s|$)")
+_NUMBERS = re.compile(r"[-+]?\d[\d.,]*")
+_DECIMAL = re.compile(r"\d{1,18}:[-+]?\d*\.\d*(?:[eE][-+]?\d+)?")
 _ENTRY = re.compile(r"(\d{1,18}):(\S+)")
 
 Rows = Generator[tuple[str, ...], None, None]
@@ -53,13 +55,40 @@ def read_sparse_labels(path: Path, options: Options) -> Rows:
     return _read(path, options, _SPARSE_HEADER, _sparse_row, expected)
 
 
-def is_bow(lines: list[str]) -> bool:
-    """Whether a file that begins with these lines holds labels and then features."""
-    rows = lines[1:] if lines and _BOW_HEADER.fullmatch(lines[0]) else lines
+def is_bow(lines: list[str], path: Path) -> bool:
+    """Whether a file that begins with these lines holds labels and then features.
+
+    Raises:
+      InputError: Some rows end in features, but there is one that is no such row: were they taken
+        for names of labels, the features would be, too.
+    """
+    begin = int(bool(lines and _BOW_HEADER.fullmatch(lines[0])))
+    rows = lines[begin:]
     found = [_bow_row(row) for row in rows]
     # Features alone could be names of labels, such as 12:30.
-    return None not in found and any(
-        labels and ":" in row for labels, row in zip(found, rows, strict=True)
+    if None not in found:
+        return any(labels and ":" in row for labels, row in zip(found, rows, strict=True))
+    similar = next((i for i, row in enumerate(rows) if _seems_bow(row)), None)
+    if similar is None:
+        return False
+    wrong = found.index(None)
+    which = "this line" if wrong == similar else f"line {similar + begin + 1}"
+    raise InputError(
+        f"{which} seems to have features (index:value) after labels, but {rows[wrong][:60]!r} is "
+        "not whole numbers between commas, one space and features, such as 3,17,99 0:0.1 5:0.2; "
+        "mend it, or have all that is in a line taken for labels with --format lines",
+        file=path,
+        line=wrong + begin + 1,
+    )
+
+
+def _seems_bow(row: str) -> bool:
+    tokens = row.split()
+    begin = next((i for i, token in enumerate(tokens) if _FEATURE.fullmatch(token)), 0)
+    labels, features = tokens[:begin], tokens[begin:]
+    # After names of labels, 12:30 could be one more.
+    return bool(labels) and (
+        all(map(_NUMBERS.fullmatch, labels)) or all(map(_DECIMAL.fullmatch, features))
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,11 +33,17 @@ class Layout(NamedTuple):
       title: What the layout is called.
       splits: Files by split: `train`, and `valid` and `test` where they are there.
       label_file: Names of the labels, where the documents give numbers.
+      unread: Files whose names are those of splits that are not there.
     """
 
     title: str
     splits: dict[str, SplitFiles]
     label_file: Path | None
+    unread: tuple[Path, ...] = ()
+
+
+_LONG = {"train": "train", "valid": "valid|dev|val|validation", "test": "test"}
+_SHORT = {"train": "trn", "valid": "val|dev|valid|validation", "test": "tst"}
 
 
 class _Known(NamedTuple):
@@ -47,11 +54,10 @@ class _Known(NamedTuple):
     labels: str = ""
     ids: str = ""
     label_file: str = ""
-    splits: Mapping[str, str] = {"train": "train", "valid": "valid|dev|val", "test": "test"}
+    splits: Mapping[str, str] = _LONG
     are_folders: bool = False
 
 
-_SHORT = {"train": "trn", "valid": "val|dev", "test": "tst"}
 _KNOWN = (
     _Known(
         "Extreme Classification Repository (trn.json.gz, tst.json.gz, lbl.json.gz)",
@@ -84,7 +90,7 @@ def find_splits(folder: str | Path) -> Layout:
 
     Raises:
       InputError: The folder cannot be read, or not exactly one of the known layouts is in it, or
-        two files could be the same thing.
+        two files could be the same thing, or there is a split of another layout.
     """
     folder = Path(folder)
     try:
@@ -107,7 +113,36 @@ def find_splits(folder: str | Path) -> Layout:
             "the files with --train, --valid and --test",
             file=folder,
         )
-    return found[0]
+    layout = found[0]
+    _refuse_others(folder, entries, layout)
+    return layout._replace(unread=_unread(entries, layout))
+
+
+def _refuse_others(folder: Path, entries: list[Path], layout: Layout) -> None:
+    """Refuses splits of other layouts, and labels without texts: they would be passed over."""
+    read = {path for files in layout.splits.values() for path in files}
+    for known in _KNOWN:
+        patterns = [known.documents] + [known.labels] * (known.title == layout.title)
+        for pattern, names in itertools.product(filter(None, patterns), known.splits.values()):
+            path = _only(folder, entries, pattern, names, known.are_folders)
+            if path is None or path in read or (known.are_folders and not _has_json(path)):
+                continue
+            raise InputError(
+                f"this seems to be a split, but {layout.splits['train'].path.name} beside it is of "
+                f"the layout {layout.title}; name the files with --train, --valid and --test",
+                file=path,
+            )
+
+
+def _unread(entries: list[Path], layout: Layout) -> tuple[Path, ...]:
+    absent = [
+        names
+        for known in (_LONG, _SHORT)
+        for split, names in known.items()
+        if split not in layout.splits
+    ]
+    named = re.compile(rf"(?:{'|'.join(absent)})(?:\..*)?")
+    return tuple(entry for entry in entries if absent and named.fullmatch(entry.name))
 
 
 def _match(folder: Path, entries: list[Path], known: _Known) -> Layout | None:

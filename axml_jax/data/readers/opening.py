@@ -108,6 +108,11 @@ def open_splits(layout: Layout, format: str = "auto", options: Options | None = 
         notes.append(f"{names.path.name} names {len(names.names):,} labels")
         if names.repeated:
             notes[-1] += f", {names.repeated:,} of them once more: these got their number appended"
+    if layout.unread:
+        names_unread = ", ".join(path.name for path in layout.unread)
+        notes.append(
+            f"not read, though named like a split: {names_unread} (--valid and --test name files)"
+        )
     documents, files = {}, dict[str, list[str]]()
     for split, (path, labels, ids) in layout.splits.items():
         if format == "auto":

@@ -9,6 +9,29 @@ from typing import Any
 from axml_jax.errors import InputError
 
 
+def parse_json(content: str | bytes, file: Path, line: int | None = None) -> Any:
+    """The value that JSON stands for.
+
+    Args:
+      content: Its text, or its bytes as UTF-8.
+      file: The file that it is from.
+      line: Its line there; None where it is all of the file.
+
+    Raises:
+      InputError: It is no whole JSON, or none that Python can hold.
+    """
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError as error:
+        place = line if line is not None else error.lineno
+        message = f"no whole JSON: {error.msg} at column {error.colno}"
+        raise InputError(message, file=file, line=place) from error
+    except RecursionError:
+        raise InputError("JSON with brackets nested too deep", file=file, line=line) from None
+    except ValueError as error:  # bytes that are no UTF-8, a number of thousands of digits
+        raise InputError(f"no readable JSON: {error}", file=file, line=line) from error
+
+
 class Record:
     """A JSON object from a file.
 
@@ -23,17 +46,9 @@ class Record:
 
     def __init__(self, content: str | bytes, file: Path, line: int | None = None) -> None:
         self._file, self._line = file, line
-        try:
-            self.fields = json.loads(content)
-        except json.JSONDecodeError as error:
-            self._line = line if line is not None else error.lineno
-            raise self.error(f"no whole JSON: {error.msg} at column {error.colno}") from error
-        except RecursionError:
-            raise self.error("JSON with brackets nested too deep") from None
-        except ValueError as error:  # bytes that are no UTF-8, a number of thousands of digits
-            raise self.error(f"no readable JSON: {error}") from error
+        self.fields = parse_json(content, file, line)
         if not isinstance(self.fields, dict):
-            raise self.error(f"expected a JSON object, found {_kind(self.fields)}")
+            raise self.error(f"expected a JSON object, found {kind_of(self.fields)}")
 
     def error(self, message: str) -> InputError:
         """An error that names file and line."""
@@ -75,12 +90,12 @@ class Record:
         return tuple(value)
 
     def identifier(self, name: str, required: bool) -> str:
-        """A field that holds a string or a whole number; "" where it is missing and may be.
+        """A field that holds a string or a whole number; "" where it may be and is missing or null.
 
         Raises:
           InputError: It is missing though required, or holds something else.
         """
-        if not required and name not in self.fields:
+        if not required and self.fields.get(name) is None:
             return ""
         value = self._get(name)
         if not isinstance(value, str | int) or isinstance(value, bool):
@@ -95,7 +110,7 @@ class Record:
             raise self.error(f"the object has no field {name!r}; its fields: {found}") from None
 
     def _unexpected(self, name: str, expected: str, value: Any) -> InputError:
-        return self.error(f"the field {name!r} should be {expected}, but it is {_kind(value)}")
+        return self.error(f"the field {name!r} should be {expected}, but it is {kind_of(value)}")
 
 
 def _is_list_of(value: Any, kind: type) -> bool:
@@ -103,9 +118,10 @@ def _is_list_of(value: Any, kind: type) -> bool:
     return isinstance(value, list) and all(type(item) is kind for item in value)
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
+    """What a JSON value is, as part of a message."""
     if isinstance(value, list):
-        others = sorted({_kind(item) for item in value if not isinstance(item, list)})
+        others = sorted({kind_of(item) for item in value if not isinstance(item, list)})
         return f"a list of {' and '.join(others)}" if others else "a list"
     names = {dict: "an object", str: "a string", bool: "true or false", type(None): "null"}
     return names.get(type(value), "a number")

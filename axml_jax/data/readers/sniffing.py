@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import itertools
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from axml_jax.data.corpus import open_bytes, read_lines
 from axml_jax.data.readers import json_folder
+from axml_jax.data.readers.csv_rows import DELIMITERS, split_header
 from axml_jax.data.readers.documents import Options
 from axml_jax.data.readers.formats import FORMATS, list_formats
 from axml_jax.data.readers.label_rows import is_bow, is_sparse
 from axml_jax.data.readers.record import Record
-from axml_jax.data.readers.tsv import COLUMNS
+from axml_jax.data.readers.tsv import COLUMNS, read_header
 from axml_jax.errors import InputError
 
 _SHOWN = 60
 _LINES = 20
+_CHARACTERS = 1 << 20
+_NUMBERS = re.compile(r"[\d,\s]*")
 _COMPRESSED = (".gz", ".xz")
 
 
@@ -65,23 +67,35 @@ def data_suffix(path: Path) -> str:
 
 
 def _first_lines(path: Path, options: Options) -> list[str]:
+    """The first lines, empty ones included: few where they are long."""
+    found: list[str] = []
+    filled = length = 0
     with contextlib.closing(read_lines(path, options.max_line)) as lines:
-        found = list(itertools.islice((line for line in lines if line.strip()), _LINES))
-    if not found:
-        raise InputError("the file is empty: expected documents", file=path)
+        for line in lines:
+            found.append(line)
+            filled += bool(line.strip())
+            length += len(line) + 1
+            if filled == _LINES or length >= _CHARACTERS:
+                break
     return found
 
 
 def _sniff_labels(path: Path, options: Options) -> tuple[str, str]:
     if path.suffix == ".npz":
         return "lines_npz", f"{path.name} ends in .npz"
-    with contextlib.closing(read_lines(path, options.max_line)) as lines:
-        first = list(itertools.islice(lines, _LINES))
+    first = _first_lines(path, options)
     if is_sparse(first):
         return "lines_sparse", f"{path.name} has a header of two numbers and rows of label:value"
-    if is_bow(first):
+    if is_bow(first, path):
         return "lines_bow", f"{path.name} has rows of label numbers and features (index:value)"
-    return "lines", f"{path.name} has no features (index:value) in its first lines"
+    why = f"{path.name} does not begin with rows of label numbers and features (index:value)"
+    with_comma = next((line.strip() for line in first if "," in line), None)
+    if with_comma and options.separator is None and all(map(_NUMBERS.fullmatch, first)):
+        why += (
+            f"; a comma, as in {with_comma[:_SHOWN]!r}, does not end a label but is taken for a "
+            "part of its name, unless --separator is ','"
+        )
+    return "lines", why
 
 
 def _sniff_folder(path: Path, options: Options) -> tuple[str, str]:
@@ -97,31 +111,39 @@ def _sniff_folder(path: Path, options: Options) -> tuple[str, str]:
 
 
 def _sniff_file(path: Path, options: Options) -> tuple[str, str]:
-    first = _first_lines(path, options)[0]
+    lines = _first_lines(path, options)
+    number = next((i for i, line in enumerate(lines, start=1) if line.strip()), None)
+    if number is None:
+        raise InputError("the file is empty: expected documents", file=path)
+    first = lines[number - 1]
     start = first.lstrip()[:1]
     if start == "{":
-        return _sniff_object(path, first, options)
+        return _sniff_object(path, first, number, options)
     if start == "[":
         raise InputError(
             "the file begins with '[', a JSON array; expected JSON lines, one object a line "
             "(jq -c '.[]' FILE makes them)",
             file=path,
         )
-    header = _csv_cells(first)
     columns = [*(options.text_fields or ("text",)), options.labels_field or "labels"]
+    delimiter, header = split_header(lambda: [first], columns)
     missing = [name for name in columns if name not in header]
-    if not missing:
-        return "csv", f"its first line is a header with {_names(columns)}"
-    if data_suffix(path) == ".csv":
+    is_csv = data_suffix(path) == ".csv"
+    # Between tabs, nothing is quoted, unless the file says that it is CSV.
+    if not missing and (is_csv or delimiter != "\t"):
+        between = f", between {DELIMITERS[delimiter]}" if delimiter != "," else ""
+        return "csv", f"its first line is a header with {_names(columns)}{between}"
+    if is_csv:
         raise InputError(
-            f"the header has no column {missing[0]!r}, but {_names(header)}; name the columns with "
-            "--text_column, --labels_column and --id_column",
+            f"the header has no column {missing[0]!r}, but {_names(header)} (it is read as names "
+            f"between {DELIMITERS[delimiter]}); name the columns with --text_column, "
+            "--labels_column and --id_column",
             file=path,
-            line=1,
+            line=number,
         )
-    for name, expected in COLUMNS.items():
-        if first.count("\t") + 1 == len(expected):
-            return name, f"its first line has {len(expected)} columns between tabs"
+    found = _sniff_tabs(path, lines[number - 1 :], number)
+    if found is not None:
+        return found
     tabs = first.count("\t")
     seen = f"{tabs} tabs" if tabs else "neither a tab nor an object in braces"
     hint = "" if tabs else "; a text a line needs a file of labels beside it (--train_labels)"
@@ -132,15 +154,27 @@ def _sniff_file(path: Path, options: Options) -> tuple[str, str]:
     )
 
 
-def _csv_cells(line: str) -> list[str]:
-    try:
-        return [cell.strip() for cell in next(csv.reader([line]), [])]
-    except csv.Error:  # no header: it is too long for one
-        return []
+def _sniff_tabs(path: Path, lines: list[str], begin: int) -> tuple[str, str] | None:
+    """None where the columns of the first line are those of no format."""
+    counts = [line.count("\t") + 1 for line in lines]
+    name = next((name for name, columns in COLUMNS.items() if len(columns) == counts[0]), None)
+    if name is None:
+        return None
+    for number, (line, count) in enumerate(zip(lines, counts, strict=True), start=begin):
+        if count != counts[0] and line.strip():
+            raise InputError(
+                f"expected {'<TAB>'.join(COLUMNS[name])}, as line {begin} has {counts[0]} columns, "
+                f"found {count} column{'s' * (count != 1)}; a tab within the text, here or there, "
+                "would have to be a space",
+                file=path,
+                line=number,
+            )
+    why = f"its first line has {counts[0]} columns between tabs"
+    header = read_header(lines[0], COLUMNS[name], path) if begin == 1 else None
+    return name, f"{why}, {_names(list(header))}" if header else why
 
 
-def _sniff_object(path: Path, first: str, options: Options) -> tuple[str, str]:
-    number = 1
+def _sniff_object(path: Path, first: str, number: int, options: Options) -> tuple[str, str]:
     record = Record(first, path, number)
     texts, labels = options.text_fields or ("text",), options.labels_field or "labels"
     if _holds(record, labels, str) and all(name in record.fields for name in texts):

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from axml_jax.data.corpus import Document, open_bytes, read_lines
+from axml_jax.data.corpus import Document, read_lines
 from axml_jax.data.readers.documents import Documents, Options, make_document, split_labels
 from axml_jax.errors import InputError
 
 COLUMNS = {"tsv": ("labels", "text"), "tsv_id": ("id", "labels", "text")}
+_SPELLINGS = {"labels": ("labels", "label"), "text": ("text", "texts"), "id": ("id", "ids", "uid")}
+_NAMES = {spelling: name for name, spellings in _SPELLINGS.items() for spelling in spellings}
 
 
 def open_tsv(path: Path, options: Options, columns: tuple[str, ...]) -> Documents:
     """Rows of `columns`, one of COLUMNS; nothing is quoted, and a text holds no tab.
 
-    A first line of just the columns' names is passed over.
+    A first line of the columns' names, such as text<TAB>labels, gives their order.
 
     Raises:
-      InputError: The file is missing; while reading, a row has another number of columns.
+      InputError: The file is missing, or its first line names other columns; while reading, a row
+        has another number of columns.
     """
-    open_bytes(path).close()
     shown = "<TAB>".join(columns)
+    with contextlib.closing(read_lines(path, options.max_line)) as lines:
+        header = read_header(next(lines, ""), columns, path)
+    order = header or columns
+    texts, labels = order.index("text"), order.index("labels")
+    ids = order.index("id") if "id" in order else None
 
     def read() -> Iterator[Document]:
         number = 0
@@ -34,17 +42,44 @@ def open_tsv(path: Path, options: Options, columns: tuple[str, ...]) -> Document
                     file=path,
                     line=number,
                 )
-            if number == 1 and is_header(cells):
+            if number == 1 and header:
                 continue
-            labels = split_labels(cells[-2], options.separator)
-            name = cells[0].strip() if len(cells) == 3 else ""
-            yield make_document(cells[-1], labels, name, options, path, number)
+            names = split_labels(cells[labels], options.separator)
+            name = "" if ids is None else cells[ids].strip()
+            yield make_document(cells[texts], names, name, options, path, number)
         if number == 0:
             raise InputError(f"the file is empty: expected {shown} in each line", file=path)
 
     return Documents(read)
 
 
-def is_header(cells: list[str]) -> bool:
-    """Whether a row is the columns' names."""
-    return tuple(cell.strip().lower() for cell in cells) in COLUMNS.values()
+def read_header(line: str, columns: tuple[str, ...], path: Path) -> tuple[str, ...] | None:
+    """The order of the columns as a file's first line has it.
+
+    Args:
+      line: The first line.
+      columns: One of COLUMNS.
+      path: The file.
+
+    Returns:
+      The columns in their order; None where the line is a document.
+
+    Raises:
+      InputError: It seems to be a header, but of other columns.
+    """
+    cells = [cell.strip().lower() for cell in line.split("\t")]
+    names = [_NAMES.get(cell, cell) for cell in cells]
+    known = sum(cell in _NAMES for cell in cells)
+    # One cell may be a document's: a label may be called "text".
+    is_header = known > 1 or (known == 1 and not any(len(cell.split()) > 1 for cell in cells))
+    if len(cells) != len(columns) or not is_header:
+        return None
+    if sorted(names) != sorted(columns):
+        raise InputError(
+            f"the first line seems to name the columns, but {', '.join(map(repr, cells))} are not "
+            f"{', '.join(map(repr, columns))} (in any order); rename them, or, if this is a "
+            f"document, put the line {'<TAB>'.join(columns)} before it",
+            file=path,
+            line=1,
+        )
+    return tuple(names)

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -36,6 +37,26 @@ def test_columns_of_other_names(write: Write) -> None:
     assert list(open_documents(path, options=Options(("body",), "topics"))) == [
         Document("B", ("big", "cat;dog"))
     ]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
+def test_what_stands_between_cells(tmp_path: Path, delimiter: str, quoting: Literal[0, 1]) -> None:
+    path = tmp_path / "train.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter, quoting=quoting)
+        writer.writerows([["text", "labels"], ['a, b; c\td "e"\nf', "x,y"]])
+    expected = [Document('a, b; c\td "e"\nf', ("x", "y"))]
+    assert list(open_documents(path)) == list(open_documents(path, "csv")) == expected
+
+
+def test_a_header_of_other_columns_between_semicolons(write: Write) -> None:
+    path = write("train.csv", "body;labels\nx;a\n")
+    for format in ("auto", "csv"):
+        with pytest.raises(InputError, match=r"no column 'text'.*'body'(,| and) 'labels'"):
+            open_documents(path, format)
+    with pytest.raises(InputError, match="read as names between semicolons"):
+        open_documents(path)
 
 
 def test_a_long_cell(write: Write) -> None:

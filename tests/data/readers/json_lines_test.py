@@ -131,6 +131,38 @@ def test_an_empty_file_and_one_that_is_missing(write: Write, tmp_path: Path) -> 
         open_documents(tmp_path / "nowhere.jsonl", "jsonl")
 
 
+@pytest.mark.parametrize("suffix", [".txt", ".json", ".json.gz"])
+@pytest.mark.parametrize("content", ['["a b", "c ","a b"]', '[\n"a b",\n"c",\n "a b"\n]\n'])
+def test_a_label_file_may_be_a_json_list(write: Write, content: str, suffix: str) -> None:
+    names = read_label_file(write(f"labels{suffix}", content))
+    assert names.names == ("a b", "c", "a b [2]")
+    assert (names.titles, names.repeated) == ({}, 1)
+
+
+def test_names_in_brackets_are_no_json(write: Write) -> None:
+    assert read_label_file(write("l.txt", "[Music]\n[1]\n")).names == ("[Music]", "[1]")
+    with pytest.raises(InputError, match="no whole JSON"):
+        read_label_file(write("l.json", "[Music]\n[1]\n"))
+
+
+def test_null_is_no_id(write: Write) -> None:
+    path = write("train.jsonl", '{"text": "x", "labels": [], "id": null}\n')
+    assert list(open_documents(path)) == [Document("x")]
+    with pytest.raises(InputError, match="'id' should be a string or a whole number"):
+        list(open_documents(path, options=Options(id_field="id")))
+
+
+def test_numbers_after_an_empty_list(write: Write) -> None:
+    rows = [{"text": "x", "topics": []}, {"text": "y", "topics": [3]}]
+    path = write("train.jsonl", lines(rows))
+    with pytest.raises(InputError) as caught:
+        list(open_documents(path, options=Options(labels_field="topics")))
+    assert caught.value.line == 2
+    assert "--format xc_json --text_column text --labels_column topics" in caught.value.message
+    numbered = open_documents(path, "xc_json", Options(("text",), "topics"))
+    assert list(numbered) == [Document("x"), Document("y", ("3",))]
+
+
 def test_label_files(write: Write) -> None:
     plain = read_label_file(write("Yf.txt.xz", "a b \r\nc\na b\n"))
     assert plain.names == ("a b", "c", "a b [2]")
@@ -142,6 +174,13 @@ def test_label_files(write: Write) -> None:
         ("", "the file is empty", None),
         (lines([{"uid": "1", "title": "x"}, {"uid": "1", "title": "y"}]), "stands here again", 2),
         (lines([{"title": "x"}, {"name": "y"}]), "no field 'title'", 2),
+        (lines([{"title": "x"}, {"uid": None, "title": ""}]), "an empty line", 2),
+        ('["a",\n"b"', "no whole JSON", 2),
+        ('[\n"a", 3]', "a JSON list of strings, .* found a list of a number and a string", None),
+        ('[\n"a", ["b"]]', "a JSON list of strings", None),
+        ('["a", " "]', "an empty entry 1 of the list", None),
+        ('["b [2]", "b", "b"]', "stands here again", None),
+        ('["a"]\n["b"]\n', "no whole JSON", 2),
         ("b [2]\nb\nb\n", "stands here again", 3),
     ):
         with pytest.raises(InputError, match=message) as caught:

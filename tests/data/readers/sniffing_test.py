@@ -1,14 +1,18 @@
 """What a file is taken for, why, and what is said where it cannot be told."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from axml_jax.data.corpus import read_lines
+from axml_jax.data.readers import sniffing
 from axml_jax.data.readers.documents import Options
 from axml_jax.data.readers.formats import FORMATS
+from axml_jax.data.readers.opening import open_documents
 from axml_jax.data.readers.sniffing import sniff
 from axml_jax.errors import InputError
 
@@ -62,6 +66,7 @@ def test_named_fields_are_looked_for(write: Write) -> None:
         ("a:b\tc d\n", "lines"),
         ("12:30\n18:00\n", "lines"),
         ("3 4:x\n", "lines"),
+        ("meeting 12:30\nISO 9001:2015\n", "lines"),
         ("", "lines"),
         ("3,17 0:0.1 5:0.2\n 2:1\n", "lines_bow"),
         ("2 6 18\n3,17 0:0.1 5:0.2\n1 2:1\n", "lines_bow"),
@@ -71,6 +76,72 @@ def test_named_fields_are_looked_for(write: Write) -> None:
 def test_files_of_labels(write: Write, content: str, format: str) -> None:
     texts = write("texts.txt", "x\ny\n")
     assert sniff(texts, labels=write("labels.txt.gz", content)).format == format
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("1,2 0:0.5\n3, 4 1:0.5\n", 2),
+        ("3\t0:1.0\n", 1),
+        ("3.0 0:1.0 # first\n", 1),
+        ("-1 3:1\n", 1),
+        ("2 6 18\n3,17 0:0.1\nnoon\n 2:1\n", 3),
+        ("cat,dog 0:0.5 8:1.0\n", 1),
+        ("3 0:0.5\n" * 19 + "3,4\t0:0.5\n", 20),
+    ],
+)
+def test_rows_like_features_are_no_names_of_labels(write: Write, content: str, line: int) -> None:
+    texts, labels = write("texts.txt", "x\n" * 20), write("sv.txt", content)
+    wrong = repr(content.splitlines()[line - 1])
+    with pytest.raises(InputError, match="--format lines") as caught:
+        sniff(texts, labels=labels)
+    assert (caught.value.file, caught.value.line) == (str(labels), line)
+    assert f"but {wrong} is not whole numbers between commas" in caught.value.message
+    (first, *_) = open_documents(texts, "lines", labels=write("one.txt", "1,2 0:0.5\n" * 20))
+    assert first.labels == ("1,2", "0:0.5")
+
+
+@pytest.mark.parametrize(
+    ("content", "separator", "told"),
+    [
+        ("7\n1,2\n \n3,4,5\n", None, "as in '1,2', does not end a label"),
+        ("7\n3, 4\n", None, "as in '3, 4', does not end a label"),
+        ("7\n1,2\n", ",", ""),
+        ("7\n8\n", None, ""),
+        ("1,2\na\n", None, ""),
+    ],
+)
+def test_numbers_between_commas_are_told(
+    write: Write, content: str, separator: str | None, told: str
+) -> None:
+    labels = write("labels.txt", content)
+    sniffed = sniff(write("texts.txt", "x\n"), Options(separator=separator), labels)
+    assert sniffed.format == "lines"
+    assert (told in sniffed.reason) if told else ("comma" not in sniffed.reason)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_few_lines_are_read_where_they_are_long(
+    write: Write, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    path = write("long.txt", f"a\t{'word ' * 60_000}\n" * 19)  # 300 kB a line
+    read: list[int] = []
+
+    def counted(*arguments: Any) -> Generator[str, None, None]:
+        for line in read_lines(*arguments):
+            read.append(len(line))
+            yield line
+
+    monkeypatch.setattr(sniffing, "read_lines", counted)
+    assert sniff(path, labels=path if beside else None).format == ("lines" if beside else "tsv")
+    assert len(read) == 4
+
+
+def test_empty_lines_before_the_first_document(write: Write) -> None:
+    path = write("train.jsonl", "\n" * 30 + '{"text": "x", "labels": 3}\n')
+    with pytest.raises(InputError) as caught:
+        sniff(path)
+    assert caught.value.line == 31
 
 
 def test_a_sparse_matrix(write: Write) -> None:

@@ -8,6 +8,7 @@ import pytest
 from axml_jax.data.corpus import Document
 from axml_jax.data.readers.documents import Options
 from axml_jax.data.readers.opening import open_documents
+from axml_jax.data.readers.sniffing import sniff
 from axml_jax.errors import InputError
 
 Write = Callable[[str, str | bytes], Path]
@@ -42,9 +43,51 @@ def test_a_header_is_no_document(write: Write, header: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("content", "document"),
+    [
+        ("text\tlabels\nx\ta b\n", Document("x", ("a", "b"))),
+        ("label\tText\na b\tx\n", Document("x", ("a", "b"))),
+        ("texts\tLabel\nx\ta b\n", Document("x", ("a", "b"))),
+        ("uid\ttext\tlabels\n7\tx\ta b\n", Document("x", ("a", "b"), "7")),
+        ("text\tlabel\tid\nx\ta b\t7\n", Document("x", ("a", "b"), "7")),
+        ("text\ta sentence\n", Document("a sentence", ("text",))),
+        ("a b\tx\n", Document("x", ("a", "b"))),
+    ],
+)
+def test_a_header_tells_the_columns(write: Write, content: str, document: Document) -> None:
+    path = write("train.tsv", content)
+    assert list(open_documents(path)) == [document]
+
+
+def test_the_order_of_the_columns_is_told(write: Write) -> None:
+    named = sniff(write("a.tsv", "Text\tlabel\nx\ta\n")).reason
+    assert named.endswith("its first line has 2 columns between tabs, 'text' and 'labels'")
+    assert sniff(write("b.tsv", "a\tx\n")).reason.endswith("2 columns between tabs")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["text\ttopics", "category\ttext", "text\ttext", "title\ttext\tlabels", "id\tmy text\ttext"],
+)
+def test_headers_of_other_columns_are_refused(write: Write, header: str) -> None:
+    path = write("train.tsv", f"{header}\na{chr(9) * header.count(chr(9))}x\n")
+    with pytest.raises(InputError, match="seems to name the columns") as caught:
+        open_documents(path)
+    assert (caught.value.file, caught.value.line) == (str(path), 1)
+
+
+def test_every_line_that_is_sniffed_has_as_many_tabs(write: Write) -> None:
+    path = write("train.tsv", "a\tx\n" * 18 + "a\tx\ty\na\tx\n")
+    message = "expected labels<TAB>text, as line 1 has 2 columns, found 3 columns"
+    with pytest.raises(InputError, match=message) as caught:
+        sniff(path)
+    assert caught.value.line == 19
+
+
+@pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("2\ta", "expected id<TAB>labels<TAB>text, found 2 columns"),
+        ("2\ta", "expected id<TAB>labels<TAB>text, as line 1 has 3 columns, found 2"),
         ("2\ta\tx\ty", "found 4 columns"),
         ("", "found 1 column;"),
         ("2\ta\t ", "an empty text"),
