@@ -22,9 +22,7 @@ from axml_jax.data.new_texts import FORMATS, LINES, open_new_texts, stream_lines
 from axml_jax.errors import ConfigError
 
 _RUN = flags.DEFINE_string("run", "", "The run folder.")
-_INPUT = flags.DEFINE_string(
-    "input", "-", "Texts, one a line, .gz and .xz too; - is standard input."
-)
+_INPUT = flags.DEFINE_string("input", "-", "Texts, .gz and .xz too; - is standard input.")
 _FORMAT = flags.DEFINE_enum(
     "format", "auto", ["auto", *FORMATS], "Of the input; lines: a text a line, whatever it is."
 )
@@ -42,12 +40,11 @@ _MIN_PROBABILITY = flags.DEFINE_float(
     "min_probability", 0.0, "Leave out labels less probable than this.", 0.0, 1.0
 )
 axml_flags.require("run")
-_PIPE = "standard input"
 
 
-def _input() -> Iterator[str]:
+def _input(name: str) -> Iterator[str]:
     if _INPUT.value == "-":
-        return stream_lines(sys.stdin.buffer, _PIPE)
+        return stream_lines(sys.stdin.buffer, name)
     # A wrong name is told at once, before anything is written.
     open_bytes(_INPUT.value).close()
     if os.path.exists(_OUTPUT.value) and os.path.samefile(_INPUT.value, _OUTPUT.value):
@@ -57,8 +54,8 @@ def _input() -> Iterator[str]:
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    name = _PIPE if _INPUT.value == "-" else _INPUT.value
-    found = open_new_texts(_input(), name, _FORMAT.value, _TEXT.value, _ID.value)
+    name = "standard input" if _INPUT.value == "-" else _INPUT.value
+    found = open_new_texts(_input(name), name, _FORMAT.value, _TEXT.value, _ID.value)
     # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax.model import load
     from axml_jax.progress import progress, say
@@ -87,9 +84,8 @@ def main(argv: Sequence[str]) -> None:
     written = 0
     with open(place, "w", encoding="utf-8", closefd=not to_standard_output) as output:
         for labels in progress(answers, "predicting", total):
-            best = [label._asdict() for label in labels]
             # A label without a title has no such entry.
-            named = [{key: a[key] for key in a if a[key] is not None} for a in best]
+            named = [{k: v for k, v in x._asdict().items() if v is not None} for x in labels]
             record = {**waiting.popleft(), "labels": named}
             # ASCII: a label's name cannot send control codes to a terminal.
             output.write(json.dumps(record, ensure_ascii=to_standard_output) + "\n")

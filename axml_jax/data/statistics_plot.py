@@ -135,13 +135,15 @@ def _labels(found: Mapping[str, Any], pyplot: Any) -> Any:
     names = [_bin(low, high - 1) for low, high in itertools.pairwise(edges)]
     colors = ["C1" if high - 1 <= RARE else "C0" for high in edges[1:]]
     bars = right.bar(names, numbers, color=colors)
-    heights = [f"{number:,.0f}" for number in numbers]
+    heights = [f"{number:,.0f}" if number else "" for number in numbers]
     # Upright where they would run into each other.
     upright = len(names) * max(map(len, heights)) > _ROOM
     right.bar_label(bars, heights, fontsize=9, rotation=90 if upright else 0, padding=3 * upright)
-    right.margins(y=0.2 if upright else 0.1)
-    kinds = (f"at most {RARE} documents", "C1"), ("more", "C0")
-    right.legend(handles=[Patch(color=color, label=kind) for kind, color in kinds])
+    right.margins(y=0.3 if upright else 0.1)
+    kinds = (f"labels of at most {RARE} documents", "C1"), ("of more", "C0")
+    handles = [Patch(color=color, label=kind) for kind, color in kinds]
+    # Below, where it hides no bar.
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     right.grid(True, axis="y", alpha=0.25)
     right.set_axisbelow(True)
     right.tick_params(axis="x", rotation=45 if len(names) > 7 else 0)

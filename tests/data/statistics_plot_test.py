@@ -86,14 +86,17 @@ def test_numbers_above_bars_and_along_axes_stay_apart(most: int) -> None:
     figure = statistics_plot._labels(numbers(counts, {"train": [1]}), pyplot)
     left, right = figure.axes
     figure.canvas.draw()
-    for texts in (right.texts, left.get_xticklabels()):
+    for panel, texts in ((right, right.texts), (left, left.get_xticklabels())):
+        # Ticks beyond the ends of an axis are there, but not drawn.
+        ends = panel.get_window_extent()
         boxes = [text.get_window_extent() for text in texts if text.get_text()]
-        boxes = sorted((box for box in boxes if box.width), key=lambda box: box.x0)
-        assert len(boxes) >= 4
+        boxes = [box for box in boxes if ends.x0 <= (box.x0 + box.x1) / 2 <= ends.x1]
+        boxes.sort(key=lambda box: box.x0)
+        assert len(boxes) >= 3
         assert all(one.x1 <= other.x0 for one, other in itertools.pairwise(boxes))
     assert "orange" not in right.get_title()
-    kinds = {text.get_text() for text in right.get_legend().get_texts()}
-    assert kinds == {"at most 5 documents", "more"}
+    kinds = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert kinds == {"labels of at most 5 documents", "of more"}
     pyplot.close("all")
 
 
