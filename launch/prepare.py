@@ -17,7 +17,6 @@ and the labels of that text on the same line of a second file, separated by spac
 
 Files for validation and test are optional; without one for validation, training sets a part aside.
 With --base STORE_OR_RUN, words and labels keep the ids that they have there.
-With --base STORE_OR_RUN, words and labels keep the ids that they have there.
 """
 
 from collections.abc import Sequence
