@@ -46,6 +46,8 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Scores a run, prints a table, and writes RUN/evaluation_SPLIT.json.
 
+    What another store than the training's gives goes to RUN/evaluation_STORE_SPLIT.json.
+
     Args:
       run_folder: A run with weights.
       store: Encoded data with the run's own vocabulary and labels; by default the store
@@ -70,7 +72,6 @@ def evaluate_run(
     folder = pathlib.Path(run_folder)
     model = load(folder)
     data = open_store(pathlib.Path(store or model.description["data"]["path"]))
-    known = len(model.label_names)
     sources.require_same_ids(model, data)
     documents = sources.documents_of(data, split)
     # Files first: a wrong one is told before minutes of predicting.
@@ -88,10 +89,12 @@ def evaluate_run(
         frequent = metrics.most_frequent_labels(model.label_counts, max(ks))
         lists[_FREQUENT] = np.broadcast_to(frequent, (len(documents), len(frequent)))
     lists |= {name: system.top_k(max(ks)) for name, system in systems.items()}
+    known = len(model.label_names)
     record = {
         "run": folder.name,
         **_about(data, split, data_set, score_lists(lists, documents, ks, inverse)),
         "unseen_labels": len(data.label_names) - known,
+        "unknown_to_model": _unknown(documents, known),
         "prediction_seconds": seconds,
         "read": {name: system.taken_for for name, system in systems.items()},
         "config": model.description["config"],
@@ -101,8 +104,15 @@ def evaluate_run(
         },
         "evaluated_with": runs.environment(),
     }
-    runs.write_json(folder / f"evaluation_{split}.json", record)
+    own = data.fingerprint == model.description["data"]["fingerprint"]
+    of_store = "" if own else f"{data.path.resolve().name}_"
+    runs.write_json(folder / f"evaluation_{of_store}{split}.json", record)
     print_scores(record["scores"], split, data)
+    if record["unknown_to_model"]["entries"]:
+        print(
+            "{labels:,} labels of the split, {share:.2%} of its entries, are unknown to the model "
+            "and count as missed".format(**record["unknown_to_model"])
+        )
     for i in _spread(len(documents), examples):
         _print_example(data, split, i, predicted.cut(min(shown, known)))
     return record
@@ -201,9 +211,20 @@ def _read(
     }
 
 
+def _unknown(documents: Split, known: int) -> dict[str, float]:
+    """Labels of a split from `known` on, their entries, and these as a share of all entries."""
+    unknown = documents.label_ids[documents.label_ids >= known]
+    return {
+        "labels": len(np.unique(unknown)),
+        "entries": len(unknown),
+        "share": len(unknown) / max(len(documents.label_ids), 1),
+    }
+
+
 def _about(data: Store, split: str, data_set: str, scores: Scores) -> dict[str, Any]:
     a, b = metrics.propensity_constants(data_set)
     return {
+        "store": {"name": data.path.resolve().name, "fingerprint": data.fingerprint},
         "split": split,
         "documents": len(data.splits[split]),
         "labels": len(data.label_names),

@@ -42,7 +42,11 @@ def say(message: str) -> None:
 
 @contextmanager
 def bar(
-    description: str, total: int | None = None, unit: str = "documents", done: int = 0
+    description: str,
+    total: int | None = None,
+    unit: str = "documents",
+    done: int = 0,
+    first: str = "",
 ) -> Iterator[Advance]:
     """Shows progress while its block runs.
 
@@ -51,6 +55,8 @@ def bar(
       total: How many units there are; None when nobody knows.
       unit: What is counted.
       done: Units already done before this call (a resumed run).
+      first: What is done before the first advance beside the work itself ("compiling"): it is
+        shown meanwhile, and rate and time left are those of what follows.
 
     Yields:
       advance(n=1, note=None): call it when n more units are done; a `note` replaces the
@@ -62,10 +68,10 @@ def bar(
         except ImportError:
             pass
         else:
-            with _rich_bar(rich.progress, description, total, unit, done) as advance:
+            with _rich_bar(rich.progress, description, total, unit, done, first) as advance:
                 yield advance
             return
-    yield _plain_lines(description, total, unit, done)
+    yield _plain_lines(description, total, unit, done, first)
 
 
 def progress(
@@ -81,7 +87,7 @@ def progress(
 
 
 @contextmanager
-def _rich_bar(rich_progress, description, total, unit, done) -> Iterator[Advance]:  # type: ignore[no-untyped-def]
+def _rich_bar(rich_progress, description, total, unit, done, first) -> Iterator[Advance]:  # type: ignore[no-untyped-def]
     from rich.console import Console
     from rich.markup import escape
 
@@ -94,18 +100,22 @@ def _rich_bar(rich_progress, description, total, unit, done) -> Iterator[Advance
         rich_progress.TimeRemainingColumn(),
         rich_progress.TextColumn("{task.fields[note]}", markup=False),
     )
-    begin = time.monotonic()
-    shown = done
+    begin, counted = time.monotonic(), done
+    shown, waits = done, bool(first)
     with rich_progress.Progress(
         *columns, console=Console(stderr=True), transient=False, refresh_per_second=4
     ) as display:
-        task = display.add_task(description, total=total, completed=done, note="", rate="")
+        task = display.add_task(description, total=total, completed=done, note=first, rate="")
 
         def advance(n: int = 1, note: str | None = None) -> None:
-            nonlocal shown
+            nonlocal shown, begin, counted, waits
             shown += n
-            rate = (shown - done) / max(time.monotonic() - begin, 1e-9)
-            fields = {"rate": f"{rate:,.0f}/s"}
+            fields = {}
+            if waits:
+                begin, counted, waits = time.monotonic(), shown, False
+                fields["note"] = ""
+            else:
+                fields["rate"] = _per_second(shown - counted, begin)
             if note is not None:
                 fields["note"] = note
             display.update(task, advance=n, **fields)
@@ -113,31 +123,46 @@ def _rich_bar(rich_progress, description, total, unit, done) -> Iterator[Advance
         yield advance
 
 
-def _plain_lines(description: str, total: int | None, unit: str, done: int) -> Advance:
+def _plain_lines(description: str, total: int | None, unit: str, done: int, first: str) -> Advance:
     begin = last = time.monotonic()
-    shown = done
+    counted = shown = done
+    waits = bool(first)
+    if waits:
+        say(f"{description}: {first}")
     latest_note = ""
 
     def advance(n: int = 1, note: str | None = None) -> None:
-        nonlocal last, shown, latest_note
+        nonlocal begin, last, counted, shown, waits, latest_note
         shown += n
         if note is not None:
             latest_note = note
         now = time.monotonic()
+        if waits:
+            begin, last, counted, waits = now, now, shown, False
+            return
         finished = total is not None and shown >= total
         wait = _SILENT_SECONDS if finished else _LINE_SECONDS
         if now - (begin if finished else last) < wait:
             return
         last = now
-        rate = (shown - done) / max(now - begin, 1e-9)
+        rate = (shown - counted) / max(now - begin, 1e-9)
         left = ""
         if total is not None and rate > 0 and not finished:
             left = f", {_clock((total - shown) / rate)} left"
         of = "" if total is None else f" of {total:,}"
         note_text = f"  {latest_note}" if latest_note else ""
-        say(f"{description}: {shown:,}{of} {unit}, {rate:,.0f}/s{left}{note_text}")
+        say(f"{description}: {shown:,}{of} {unit}, {_shown_rate(rate)}{left}{note_text}")
 
     return advance
+
+
+def _per_second(count: int, begin: float) -> str:
+    return _shown_rate(count / max(time.monotonic() - begin, 1e-9))
+
+
+def _shown_rate(rate: float) -> str:
+    places = 0 if rate >= 9.95 else 1 if rate >= 1 else 2
+    return f"{rate:,.{places}f}/s"
 
 
 def _clock(seconds: float) -> str:

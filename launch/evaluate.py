@@ -5,8 +5,9 @@
     python launch/evaluate.py --store STORE --predictions parabel.txt
 
 Prints a table with 95 % bootstrap intervals and writes it, with the configuration,
-versions and commit, to RUN/evaluation_SPLIT.json; without a run, to
-FILE.evaluation_SPLIT.json beside each file.
+versions and commit, to RUN/evaluation_SPLIT.json, or RUN/evaluation_STORE_SPLIT.json where --store
+is another one than the run was trained on; without a run, to FILE.evaluation_SPLIT.json beside each
+file.
 """
 
 from collections.abc import Sequence

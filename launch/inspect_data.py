@@ -1,6 +1,6 @@
 """Shows what a prepared data set holds: sizes, lengths, labels, coverage, near-duplicates.
 
-    python launch/inspect_data.py --data runs/my_store --out runs/my_store_statistics
+    python launch/inspect_data.py --store runs/my_store --out runs/my_store_statistics
 
 Prints Table 1's row of the paper, quantiles of lengths and labels, the share of words that the
 vocabulary and the word vectors know, what is lost where documents are cut, labels unseen in
@@ -18,7 +18,8 @@ from absl import flags
 from axml_jax import flags as axml_flags
 from axml_jax.errors import ConfigError, InputError
 
-_DATA = flags.DEFINE_string("data", "", "Folder that launch/prepare.py made.")
+_STORE = flags.DEFINE_string("store", "", "The encoded data, made by launch/prepare.py.")
+flags.DEFINE_alias("data", "store")
 _NAME = flags.DEFINE_string("name", None, "Of the data set; by default the folder's.")
 _RUN = flags.DEFINE_string("run", None, "A run, whose max_tokens is one more cut-off.")
 _MAX_TOKENS = flags.DEFINE_list(
@@ -28,7 +29,7 @@ _SIMILARITY = flags.DEFINE_float(
     "similarity", 0.8, "Smallest Jaccard similarity of near-duplicates.", 0.7, 1.0
 )
 _OUT = flags.DEFINE_string("out", None, "Folder for statistics.json and the pictures.")
-axml_flags.require("data")
+axml_flags.require("store")
 
 
 def _cut_offs() -> list[int]:
@@ -58,7 +59,7 @@ def _require_store(path: pathlib.Path) -> None:
             found = "a file" if path.exists() else "nothing"
         raise InputError(
             f"expected a prepared data set, found {found}; texts and labels are prepared first, "
-            "with launch/prepare.py --out STORE, and then looked at with --data STORE",
+            "with launch/prepare.py --out STORE, and then looked at with --store STORE",
             file=path,
         )
 
@@ -82,7 +83,7 @@ def main(argv: Sequence[str]) -> None:
     from axml_jax.jsonio import write_json
     from axml_jax.progress import say
 
-    path = pathlib.Path(_DATA.value)
+    path = pathlib.Path(_STORE.value)
     _require_store(path)
     cut_offs, store = _cut_offs(), open_store(path)
     out = _writable_folder(_OUT.value) if _OUT.value else None

@@ -2,24 +2,35 @@
 
     python launch/predict.py --run RUN --input texts.txt --output predictions.jsonl
     cat texts.txt | python launch/predict.py --run RUN
+    python launch/predict.py --run RUN --input new.csv --text_column title,body
 
+JSON lines, CSV and TSV are told by their first line or their name; labels in them are passed over.
 A file of output appears when it is whole; until then its name ends in .partial.
 """
 
 import json
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 from absl import flags
 
 from axml_jax import flags as axml_flags
 from axml_jax.data.corpus import open_bytes, read_byte_lines, read_lines
-from axml_jax.errors import ConfigError, InputError
+from axml_jax.data.new_texts import FORMATS, LINES, open_new_texts, stream_lines
+from axml_jax.errors import ConfigError
 
 _RUN = flags.DEFINE_string("run", "", "The run folder.")
-_INPUT = flags.DEFINE_string(
-    "input", "-", "Texts, one a line, .gz and .xz too; - is standard input."
+_INPUT = flags.DEFINE_string("input", "-", "Texts, .gz and .xz too; - is standard input.")
+_FORMAT = flags.DEFINE_enum(
+    "format", "auto", ["auto", *FORMATS], "Of the input; lines: a text a line, whatever it is."
+)
+_TEXT = flags.DEFINE_list(
+    "text_column", [], "Fields or columns of the text, between commas; by default text."
+)
+_ID = flags.DEFINE_string(
+    "id_column", "", "Field or column of the id, which goes into the output; by default id."
 )
 _OUTPUT = flags.DEFINE_string("output", "-", "Where JSON lines go; - is standard output.")
 _TOP_K = flags.DEFINE_integer(
@@ -31,18 +42,9 @@ _MIN_PROBABILITY = flags.DEFINE_float(
 axml_flags.require("run")
 
 
-def _standard_input() -> Iterator[str]:
-    # Bytes, so that the text is UTF-8 whatever the locale says, and only a newline ends a line.
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise InputError(f"not UTF-8: {error}", file="standard input", line=number) from error
-
-
-def _input() -> Iterator[str]:
+def _input(name: str) -> Iterator[str]:
     if _INPUT.value == "-":
-        return _standard_input()
+        return stream_lines(sys.stdin.buffer, name)
     # A wrong name is told at once, before anything is written.
     open_bytes(_INPUT.value).close()
     if os.path.exists(_OUTPUT.value) and os.path.samefile(_INPUT.value, _OUTPUT.value):
@@ -52,7 +54,8 @@ def _input() -> Iterator[str]:
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    texts = _input()
+    name = "standard input" if _INPUT.value == "-" else _INPUT.value
+    found = open_new_texts(_input(name), name, _FORMAT.value, _TEXT.value, _ID.value)
     # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax.model import load
     from axml_jax.progress import progress, say
@@ -62,25 +65,34 @@ def main(argv: Sequence[str]) -> None:
         raise ConfigError(
             f"--top_k is {_TOP_K.value}, but the model has {len(model.label_names)} labels."
         )
-    answers = model.predict_stream(texts, _TOP_K.value, _MIN_PROBABILITY.value)
-    # A pipe can be read only once, so nothing is counted there.
-    counted = os.path.isfile(_INPUT.value)
+    if found.reason:
+        say(f"{name} is read as {found.format}: {found.reason}; --format {LINES} overrules it")
+    waiting: deque[dict[str, int | str]] = deque()  # read ahead of their answers
+
+    def texts() -> Iterator[str]:
+        for new in found.texts:
+            waiting.append({"line": new.line, "id": new.id} if new.id else {"line": new.line})
+            yield new.text
+
+    answers = model.predict_stream(texts(), _TOP_K.value, _MIN_PROBABILITY.value)
+    # A pipe can be read only once, so nothing is counted there; rows of CSV are no lines.
+    counted = os.path.isfile(_INPUT.value) and found.format != "csv"
     total = sum(1 for _ in read_byte_lines(_INPUT.value)) if counted else None
     to_standard_output = _OUTPUT.value == "-"
     partial = f"{_OUTPUT.value}.partial"
     place = sys.stdout.fileno() if to_standard_output else partial
-    line = 0
+    written = 0
     with open(place, "w", encoding="utf-8", closefd=not to_standard_output) as output:
-        for line, labels in enumerate(progress(answers, "predicting", total), 1):
-            found = [label._asdict() for label in labels]
+        for labels in progress(answers, "predicting", total):
             # A label without a title has no such entry.
-            named = [{key: a[key] for key in a if a[key] is not None} for a in found]
-            record = {"line": line, "labels": named}
+            named = [{k: v for k, v in x._asdict().items() if v is not None} for x in labels]
+            record = {**waiting.popleft(), "labels": named}
             # ASCII: a label's name cannot send control codes to a terminal.
             output.write(json.dumps(record, ensure_ascii=to_standard_output) + "\n")
+            written += 1
     if not to_standard_output:
         os.replace(partial, _OUTPUT.value)
-        say(f"{line:,} lines in {_OUTPUT.value}")
+        say(f"{written:,} lines in {_OUTPUT.value}")
 
 
 if __name__ == "__main__":

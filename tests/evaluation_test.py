@@ -49,6 +49,10 @@ def test_the_record_holds_the_metrics_of_the_models_predictions(
 
     assert (record["documents"], record["labels"]) == (len(split), len(tiny_store.label_names))
     assert record["unseen_labels"] == len(tiny_store.label_names) - 8
+    assert record["store"] == {
+        "name": tiny_store.path.name,
+        "fingerprint": tiny_store.fingerprint,
+    }
     assert record["propensity"] == {"A": 0.55, "B": 1.5}
     assert record["data"]["fingerprint"] == tiny_store.fingerprint
     assert "path" not in record["data"]
@@ -132,6 +136,29 @@ def test_a_store_that_has_gone_may_be_named_anew(
     with pytest.raises(InputError, match="/nowhere/store"):
         evaluate_run(moved)
     assert evaluate_run(moved, store=tiny_store.path)["documents"] == 20
+
+
+def test_another_store_has_a_record_of_its_own(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(run, tmp_path / "run"))
+    (folder / "evaluation_test.json").write_text("{}")
+    names = load(folder).label_names
+    known = Document("parse the flags", tuple(names[:2]))
+    test = [known, Document("a new one", ("new", "newer", names[0])), Document("x", ("new",))]
+    other = write_store(
+        tmp_path / "later", {"train": [known], "test": test}, source="", base=folder
+    )
+    record = evaluate_run(folder, store=other.path)
+    assert (folder / "evaluation_test.json").read_text() == "{}"
+    assert json.loads((folder / "evaluation_later_test.json").read_text()) == record
+    assert record["store"] == {"name": "later", "fingerprint": other.fingerprint}
+    assert record["data"]["fingerprint"] != other.fingerprint
+    assert record["unknown_to_model"] == {"labels": 2, "entries": 3, "share": 0.5}
+    assert (
+        "2 labels of the split, 50.00% of its entries, are unknown to the model and count as missed"
+        in capsys.readouterr().out
+    )
 
 
 def test_files_are_scored_beside_the_model_and_alone(

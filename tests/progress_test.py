@@ -57,9 +57,9 @@ def test_work_of_unknown_length_has_no_end_in_sight(
     for _ in progress(iter(range(30)), "reading"):
         clock.now += 1
     assert capsys.readouterr().err.splitlines() == [
-        "reading: 10 documents, 1/s",
-        "reading: 20 documents, 1/s",
-        "reading: 30 documents, 1/s",
+        "reading: 10 documents, 1.0/s",
+        "reading: 20 documents, 1.0/s",
+        "reading: 30 documents, 1.0/s",
     ]
 
 
@@ -72,9 +72,44 @@ def test_a_resumed_bar_counts_what_was_done_but_not_its_speed(
         clock.now += 4000
         advance(0)
     assert capsys.readouterr().err.splitlines() == [
-        "training: 1,050 of 10,000 documents, 5/s, 29:50 left  loss 0.25",
-        "training: 1,050 of 10,000 documents, 0/s, 199:23:10 left  loss 0.25",
+        "training: 1,050 of 10,000 documents, 5.0/s, 29:50 left  loss 0.25",
+        "training: 1,050 of 10,000 documents, 0.01/s, 199:23:10 left  loss 0.25",
     ]
+
+
+def test_compilation_is_no_part_of_the_rate(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with bar("training", 1000, first="compiling") as advance:
+        assert capsys.readouterr().err == "training: compiling\n"
+        clock.now += 60
+        advance(8, "loss 0.5")
+        assert capsys.readouterr().err == ""
+        clock.now += 10
+        advance(32)
+        clock.now += 10
+        advance(960)
+    assert capsys.readouterr().err.splitlines() == [
+        "training: 40 of 1,000 documents, 3.2/s, 5:00 left  loss 0.5",
+        "training: 1,000 of 1,000 documents, 50/s  loss 0.5",
+    ]
+
+
+def test_a_terminal_sees_what_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("rich")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    with bar("training", 4, first="compiling") as advance:
+        assert "compiling" in terminal.getvalue()
+        begin = len(terminal.getvalue())
+        advance(1)
+        advance(3)
+    last = terminal.getvalue()[begin:].rpartition("training")[2]
+    assert "4/4" in last
+    assert "/s" in last
+    assert "compiling" not in last
 
 
 def test_leaving_early_is_possible(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,7 +141,7 @@ def test_without_rich_a_terminal_sees_lines(monkeypatch: pytest.MonkeyPatch, clo
     monkeypatch.setitem(sys.modules, "rich.progress", None)
     for _ in progress([1, 2], "counting"):
         clock.now += 1
-    assert terminal.getvalue() == "counting: 2 of 2 documents, 1/s\n"
+    assert terminal.getvalue() == "counting: 2 of 2 documents, 1.0/s\n"
 
 
 def test_an_error_inside_is_not_swallowed() -> None:

@@ -163,6 +163,7 @@ def _fault_of_titles(description: Mapping[str, Any]) -> str:
         isinstance(about, dict)
         and isinstance(about.get("file"), str)
         and _is_count(about.get("labels_found"))
+        and _is_count(about.get("from_base", 0))
         and _is_sum(about.get("sha256"))
     )
     return "" if sound else f"'titles' does not describe titles of labels: {about!r}"

@@ -122,7 +122,7 @@ def count_pairs(
     total = scipy.sparse.csr_matrix((num_words, num_words), dtype=np.float32)
     sums = np.zeros(num_words)
     blocks = list(_blocks(offsets, block_tokens))
-    for begin, end in progress(blocks, "counting pairs of words", unit="blocks"):
+    for begin, end in progress(blocks, "word vectors: counting pairs", unit="blocks"):
         first, last = int(offsets[begin]), int(offsets[end])
         block = _count_block(
             np.asarray(tokens[first:last]), offsets[begin : end + 1] - first, num_words, window
@@ -226,7 +226,7 @@ def _krylov(
     small = np.zeros((steps * width, steps * width), np.float32)
     block = random.standard_normal((size, width), dtype=np.float32)
     block = scipy.linalg.qr(block, mode="economic", overwrite_a=True)[0]
-    for step in progress(range(steps), "decomposing", unit="steps"):
+    for step in progress(range(steps), "word vectors: decomposing", unit="steps"):
         begin, end = step * width, (step + 1) * width
         basis[:, begin:end] = block
         known = basis[:, :end]

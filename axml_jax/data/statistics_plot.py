@@ -18,6 +18,10 @@ from axml_jax.tables import printable
 LENGTHS = "lengths.png"
 LABELS = "labels.png"
 _DPI = 120
+# From so many on, an axis has room for powers of ten only.
+_MANY = 5000
+# Characters that fit side by side above the bars.
+_ROOM = 72
 
 
 def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -59,8 +63,6 @@ def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
 
 def _lengths(found: Mapping[str, Any], pyplot: Any) -> Any:
     """Share of each split's documents by length, with lines where they might be cut."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
     figure, panel = pyplot.subplots(figsize=(9, 5), layout="constrained")
     histogram = found["length_histogram"]
     edges = np.array(histogram["edges"])
@@ -76,24 +78,24 @@ def _lengths(found: Mapping[str, Any], pyplot: Any) -> Any:
     # Room above for what the lines say.
     panel.set_ylim(0, 1.4 * max(panel.dataLim.ymax, 1e-9))
     for about in found["splits"][TRAIN]["cut"]:
-        if not edges[filled[0]] < about["cut_off"] < edges[-1]:
+        if not edges[filled[0]] < about["cut_off"] < edges[-1] or not about["documents_share"]:
             continue
         panel.axvline(about["cut_off"], color="0.3", linestyle="--", linewidth=1)
-        panel.text(
-            about["cut_off"],
-            0.99,
+        panel.annotate(
             f"{about['cut_off']:,}: {about['documents_share']:.1%} cut",
-            transform=panel.get_xaxis_transform(),
+            (about["cut_off"], 0.99),
+            xycoords=panel.get_xaxis_transform(),
+            # Beside the line, not behind it.
+            xytext=(-4, 0),
+            textcoords="offset points",
             rotation=90,
             ha="right",
             va="top",
             fontsize=9,
             color="0.3",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.7},
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
         )
-    panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    panel.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    panel.xaxis.set_minor_formatter(NullFormatter())
+    _number_ticks(panel.xaxis, (1, 2, 5))
     panel.set(
         xlabel="length of a document, words (logarithmic)",
         ylabel="share of the split's documents, percent a bin",
@@ -107,6 +109,8 @@ def _lengths(found: Mapping[str, Any], pyplot: Any) -> Any:
 
 def _labels(found: Mapping[str, Any], pyplot: Any) -> Any:
     """Documents of each label by its rank, and how many labels have how many documents."""
+    from matplotlib.patches import Patch
+
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 5), layout="constrained")
     about = found["documents_per_label"]
     counts, labels = np.array(about["distribution"][::-1]).T
@@ -122,29 +126,46 @@ def _labels(found: Mapping[str, Any], pyplot: Any) -> Any:
         title="frequency by rank",
     )
     left.grid(True, which="both", alpha=0.2)
-    for axis in (left.xaxis, left.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    for axis, most in ((left.xaxis, ranks[-1]), (left.yaxis, counts.max())):
+        # Powers of ten alone would be two or three ticks.
+        _number_ticks(axis, (1, 2, 5) if most < _MANY else (1,))
 
     edges = _edges(int(counts.max()))
     numbers, _ = np.histogram(counts, edges, weights=labels)
     names = [_bin(low, high - 1) for low, high in itertools.pairwise(edges)]
     colors = ["C1" if high - 1 <= RARE else "C0" for high in edges[1:]]
     bars = right.bar(names, numbers, color=colors)
-    right.bar_label(bars, [f"{number:,.0f}" for number in numbers], fontsize=9)
-    right.margins(y=0.1)
+    heights = [f"{number:,.0f}" if number else "" for number in numbers]
+    # Upright where they would run into each other.
+    upright = len(names) * max(map(len, heights)) > _ROOM
+    right.bar_label(bars, heights, fontsize=9, rotation=90 if upright else 0, padding=3 * upright)
+    right.margins(y=0.3 if upright else 0.1)
+    kinds = (f"labels of at most {RARE} documents", "C1"), ("of more", "C0")
+    handles = [Patch(color=color, label=kind) for kind, color in kinds]
+    # Below, where it hides no bar.
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     right.grid(True, axis="y", alpha=0.25)
     right.set_axisbelow(True)
     right.tick_params(axis="x", rotation=45 if len(names) > 7 else 0)
     right.set(
         xlabel="training documents with the label",
         ylabel="number of labels",
-        title=f"labels of at most {RARE} documents: {about['rare_share']:.1%} of "
-        f"{int(labels.sum()):,}",
+        title=f"{about['rare_share']:.1%} of {int(labels.sum()):,} labels have at most {RARE} "
+        "documents",
     )
     right.yaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     right.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     figure.suptitle(f"{printable(found['name'])}: labels by frequency")
     return figure
+
+
+def _number_ticks(axis: Any, subs: tuple[int, ...]) -> None:
+    """Plain numbers along a logarithmic axis, at these multiples of each power of ten."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _edges(most: int) -> list[int]:

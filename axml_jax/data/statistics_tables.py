@@ -8,6 +8,7 @@ from typing import Any
 from axml_jax.data import table_one
 from axml_jax.data.description import TRAIN
 from axml_jax.data.statistics import HEAD, QUANTILES, RARE
+from axml_jax.data.text import UNK
 from axml_jax.data.titles import shown_label
 from axml_jax.tables import printable, show_table
 
@@ -55,7 +56,7 @@ def _remarks(store: Mapping[str, Any], splits: Mapping[str, Any]) -> str:
     if settings.get("min_documents", 1) > 1:
         remarks.append(f"D without words of fewer than {settings['min_documents']} documents")
     if store["words"] == settings.get("vocabulary_size"):
-        remarks.append(f"D as far as there was room, for {store['words']:,}")
+        remarks.append(f"D as far as there was room, for {store['words'] - UNK - 1:,}")
     if any(split["documents_cut_in_store"] for split in splits.values()):
         remarks.append(f"texts were cut at {settings.get('max_tokens')} words")
     if store.get("base"):
@@ -92,8 +93,11 @@ def _show_pair(pair: Mapping[str, Any]) -> None:
         f"a near-duplicate in {pair['other']} (similarity {pair['similarity']} or more), "
         f"{pair['identical']:,} of them with all the same sequences of three words"
     )
-    for example in pair["pairs"]:
-        _say(f"  {example['similarity']:.2f}  {example['document']}  {example['twin']}")
+    examples = pair["pairs"]
+    if examples:
+        header = [pair["split"], f"its twin in {pair['other']}", "similarity"]
+        rows = [[e["document"], e["twin"], f"{e['similarity']:.2f}"] for e in examples]
+        show_table("", header, rows, f"{len(examples)} of {pair['documents']:,} shown")
 
 
 def _say(line: str) -> None:

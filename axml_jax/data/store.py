@@ -234,6 +234,7 @@ def _write_titles(
 ) -> dict[str, Any] | None:
     """Writes the titles that are given and, where none is, the base's."""
     found = titles.of_labels(names) if titles else [None] * len(names)
+    given = sum(title is not None for title in found)
     if base:
         pairs = zip(names, found, strict=True)
         found = [base.titles.get(name) if title is None else title for name, title in pairs]
@@ -244,6 +245,7 @@ def _write_titles(
     return {
         "file": Path(titles.file).name if titles else base and base.name,
         "labels_found": known,
+        "from_base": known - given,
         "sha256": file_sum(folder / TITLES),
     }
 

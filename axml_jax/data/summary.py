@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from axml_jax.data.store import TRAIN, Store
+from axml_jax.data.text import UNK
 from axml_jax.tables import printable, show_table
 
 Rows = list[tuple[str, ...]]
+
+_SEPARATORS = ";|,"
+_MANY = 0.1  # a separator in this share of the labels' names has hardly come there on purpose
+_FEW_WORDS = 2
+_SHOWN, _SHOWN_CHARACTERS = 3, 60
 
 
 def table_rows(store: Store) -> Rows:
@@ -35,9 +41,9 @@ def table_rows(store: Store) -> Rows:
 
 
 def notes(store: Store) -> list[str]:
-    """Sentences about the store as a whole: words, vectors, titles, fingerprint."""
+    """Sentences about the store as a whole: words, vectors, labels, titles, fingerprint."""
     description = store.description
-    words = f"{description['words']:,} words"
+    words = f"{description['words'] - UNK - 1:,} words"
     about = description["vectors"]
     if about is None:
         words += ", without vectors"
@@ -50,16 +56,60 @@ def notes(store: Store) -> list[str]:
             f", vectors of width {about['width']} from {about['file']} for "
             f"{about['words_found']:,} of them, {about['token_coverage']:.1%} of the training texts"
         )
-    titles = description.get("titles")
-    lines = [words]
-    if titles is not None:
-        lines.append(
-            f"titles from {titles['file']} for {titles['labels_found']:,} of "
-            f"{description['labels']:,} labels"
-        )
+    lines = [words, f"labels such as {_examples(store)}"]
+    if description.get("titles") is not None:
+        lines.append(_of_titles(store))
     if description.get("base"):
         lines.append(_of_base(store))
     return [*lines, f"fingerprint {store.fingerprint[:16]}, in {store.path}"]
+
+
+def doubts(store: Store) -> list[str]:
+    """What looks like a mistake in how the files were read; whether it is one, only people know."""
+    about = store.description["splits"][TRAIN]
+    documents, known = about["documents"], store.num_train_labels
+    words, labels = about["tokens"] / documents, about["labels"] / documents
+    found = []
+    if labels > words or (known > documents and words < _FEW_WORDS):
+        found.append(
+            f"are texts and labels swapped?  {known:,} labels for {documents:,} documents, "
+            f"{labels:,.1f} labels and {words:,.1f} words a document"
+        )
+    names = store.label_names[:known]
+    for separator in _SEPARATORS:
+        joined = [name for name in names if separator in name]
+        if len(joined) > max(1, _MANY * known):
+            found.append(
+                f"{len(joined):,} of {known:,} labels' names hold {separator!r}, such as "
+                f"{_quoted(joined[0])}; where it stands between labels, prepare once more with "
+                f"--separator '{separator}'"
+            )
+    return found
+
+
+def _examples(store: Store) -> str:
+    """The most frequent labels."""
+    counts = store.label_counts[: store.num_train_labels]
+    order = np.argsort(-counts, kind="stable")[:_SHOWN]
+    return ", ".join(_quoted(store.label_names[label]) for label in order)
+
+
+def _quoted(name: str) -> str:
+    cut = name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}…"
+    return f"'{cut}'"
+
+
+def _of_titles(store: Store) -> str:
+    """Where the titles are from, apart for those of the base."""
+    description = store.description
+    about, number = description["titles"], description["labels"]
+    found, inherited = about["labels_found"], about.get("from_base", 0)
+    if not 0 < inherited < found:
+        return f"titles from {about['file']} for {found:,} of {number:,} labels"
+    return (
+        f"titles for {found:,} of {number:,} labels: {found - inherited:,} from {about['file']}, "
+        f"{inherited:,} from {description['base']['name']}"
+    )
 
 
 def _of_base(store: Store) -> str:
@@ -77,11 +127,13 @@ def _of_base(store: Store) -> str:
 
 
 def show(store: Store) -> None:
-    """Prints the table and the notes."""
+    """Prints the table, the notes and the doubts."""
     header, *rows = table_rows(store)
     show_table("", header, rows)
     for line in notes(store):
         print(printable(line))
+    for line in doubts(store):
+        print(printable(f"WARNING: {line}"))
 
 
 def _ratio(about: dict[str, int], name: str, form: str) -> str:

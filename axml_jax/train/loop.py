@@ -164,6 +164,9 @@ class _Session:
         state, constants = processes.share((state, constants))
         if begun:
             say(f"continuing {self.folder} at step {int(state.step):,} of {plan.total_steps:,}")
+        else:
+            for note in plan.notes():
+                say(note)
         if self.counters.finished:
             say(f"this run is complete: {self.counters.finished}. Name another for a new one.")
             return self._result(int(state.step), self.counters.finished)
@@ -194,7 +197,7 @@ class _Session:
         total = self.settings.epochs * len(plan.parts.train)
         with (
             runs.StopRequest() as stop,
-            bar("training", total, "documents", self._documents_at(start)) as advance,
+            bar("training", total, "documents", self._documents_at(start), "compiling") as advance,
             prefetch(plan.batches.from_step(start, plan.total_steps), self._put) as batches,
         ):
             agreed = processes.Agreement(stop, plan.devices, _AHEAD)

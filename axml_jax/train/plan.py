@@ -112,6 +112,28 @@ class Plan:
         kept = self.store.description["settings"]["max_tokens"]
         return min(kept or self.config.data.max_tokens, self.config.data.max_tokens)
 
+    def notes(self) -> list[str]:
+        """Sentences about how the run begins, and settings that will not do what they say."""
+        origin, found = self.origin, []
+        if origin:
+            known = origin.num_labels
+            found.append(
+                f"begins with {origin.folder} (step {origin.step:,}): {known:,} labels keep their "
+                f"queries, {self.store.num_train_labels - known:,} are new"
+            )
+        settings, total = self.config.train, self.total_steps
+        if settings.warmup_steps > total:
+            found.append(
+                f"note: config.train.warmup_steps is {settings.warmup_steps:,}, but all epochs "
+                f"have {total:,} steps: the learning rate never reaches its peak"
+            )
+        if settings.average_steps > total:
+            found.append(
+                f"note: config.train.average_steps is {settings.average_steps:,}, but all epochs "
+                f"have {total:,} steps: the mean of the weights holds on to their beginning"
+            )
+        return found
+
     def data(self) -> dict[str, Any]:
         """What run.json says of the data; see `axml_jax.runs.open_run`."""
         vectors = self.store.description.get("vectors")

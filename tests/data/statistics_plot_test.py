@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ pytest.importorskip("matplotlib", reason='needs matplotlib: pip install -e ".[pl
 
 def numbers(counts: list[list[int]], documents: dict[str, list[int]]) -> dict[str, Any]:
     edges = [1, 10, 100, 1000][: len(next(iter(documents.values()))) + 1]
-    cut = [{"cut_off": 50, "documents_share": 0.25}, {"cut_off": 5000, "documents_share": 0.0}]
+    shares = {50: 0.25, 60: 0.0, 5000: 0.1}  # a line only where documents are, and are cut
+    cut = [{"cut_off": at, "documents_share": share} for at, share in shares.items()]
     return {
         "name": "cats & $dogs$ \x1b[31m 猫",
         "length_histogram": {"edges": edges, "documents": documents},
@@ -69,6 +71,42 @@ def test_cut_offs_are_lines_where_documents_are(tmp_path: Path) -> None:
     (panel,) = figure.axes
     assert [line.get_xdata()[0] for line in panel.lines] == [50]
     assert [text.get_text() for text in panel.texts] == ["50: 25.0% cut"]
+    figure.canvas.draw()
+    box = panel.texts[0].get_bbox_patch().get_window_extent()
+    (line,) = panel.lines
+    assert box.x1 < line.get_window_extent().x0
+    pyplot.close("all")
+
+
+@pytest.mark.parametrize("most", [7, 10**6])
+def test_numbers_above_bars_and_along_axes_stay_apart(most: int) -> None:
+    from matplotlib import pyplot
+
+    counts = [[1, 70], *([2 * 10**p, 123_456] for p in range(7) if 2 * 10**p < most), [most, 1]]
+    figure = statistics_plot._labels(numbers(counts, {"train": [1]}), pyplot)
+    left, right = figure.axes
+    figure.canvas.draw()
+    for panel, texts in ((right, right.texts), (left, left.get_xticklabels())):
+        # Ticks beyond the ends of an axis are there, but not drawn.
+        ends = panel.get_window_extent()
+        boxes = [text.get_window_extent() for text in texts if text.get_text()]
+        boxes = [box for box in boxes if ends.x0 <= (box.x0 + box.x1) / 2 <= ends.x1]
+        boxes.sort(key=lambda box: box.x0)
+        assert len(boxes) >= 3
+        assert all(one.x1 <= other.x0 for one, other in itertools.pairwise(boxes))
+    assert "orange" not in right.get_title()
+    kinds = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert kinds == {"labels of at most 5 documents", "of more"}
+    pyplot.close("all")
+
+
+def test_few_labels_have_ticks_between_powers_of_ten() -> None:
+    from matplotlib import pyplot
+
+    figure = statistics_plot._labels(numbers([[1, 60], [9, 10]], {"train": [1]}), pyplot)
+    figure.canvas.draw()
+    shown = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert {"1", "2", "5", "10", "20", "50"} <= set(shown)
     pyplot.close("all")
 
 

@@ -195,10 +195,14 @@ def test_everything_is_shown_and_nothing_commands_the_terminal(
     for text in (
         "by $hand", "documents/label", "1.33", "words, test", "words lost at 3 words",
         "61.54%", "3 labels (100.0%) have at most 5 training documents",
-        "1 documents of test (33.33%) have a near-duplicate in train", "1.00  seven  three",
+        "1 documents of test (33.33%) have a near-duplicate in train", "1 of 1 shown",
         r"an \x1b[31m animal (a)",
     ):  # fmt: skip
         assert text in shown
+    lines = ["".join(c if c.isalnum() or c == "." else " " for c in x).split() for x in
+             shown.splitlines()]  # fmt: skip
+    header = lines.index(["test", "its", "twin", "in", "train", "similarity"])
+    assert ["seven", "three", "1.00"] in lines[header:]
     assert "words with a vector" not in shown
     assert all(character.isprintable() or character == "\n" for character in shown)
 

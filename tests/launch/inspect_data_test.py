@@ -19,7 +19,7 @@ def test_numbers_and_pictures(
     tiny_store: Store, tiny_run: Path, tmp_path: Path, launch: Launch
 ) -> None:
     done = launch(
-        "inspect_data", f"--data={tiny_store.path}", "--out=new/folder", "--max_tokens=30,40",
+        "inspect_data", f"--store={tiny_store.path}", "--out=new/folder", "--max_tokens=30,40",
         f"--run={tiny_run}", "--name=docstrings",
     )  # fmt: skip
     has_plots = importlib.util.find_spec("matplotlib") is not None
@@ -67,7 +67,7 @@ def test_only_stores_are_looked_at(
     tiny_run: Path, tmp_path: Path, launch: Launch, data: str, message: str
 ) -> None:
     (tmp_path / "texts.txt").write_text("a text\n")
-    done = launch("inspect_data", f"--data={tiny_run if data == 'RUN' else data}")
+    done = launch("inspect_data", f"--store={tiny_run if data == 'RUN' else data}")
     assert (done.returncode, done.stdout) == (1, b"")
     (line,) = done.stderr.decode().splitlines()
     assert "expected a prepared data set" in line
@@ -88,7 +88,7 @@ def test_what_cannot_be_is_told_before_the_work(
     tiny_store: Store, tmp_path: Path, launch: Launch, flag: str, message: str
 ) -> None:
     (tmp_path / "taken").write_text("a file")
-    done = launch("inspect_data", f"--data={tiny_store.path}", flag)
+    done = launch("inspect_data", f"--store={tiny_store.path}", flag)
     assert (done.returncode, done.stdout) == (1, b"")
     (line,) = done.stderr.decode().splitlines()
     assert message in line

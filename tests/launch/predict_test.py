@@ -57,6 +57,30 @@ def test_a_file_and_standard_input_give_the_same_lines(
             assert found["probability"] == pytest.approx(wanted.probability, rel=1e-4)
 
 
+@pytest.mark.parametrize("place", ["file", "pipe"])
+def test_json_lines_are_told_from_texts(
+    tiny_run: Path, tmp_path: Path, launch: Launch, place: str
+) -> None:
+    rows = [{"id": f"d{i}", "text": text, "labels": []} for i, text in enumerate(TEXTS)]
+    content = "\n\n".join(map(json.dumps, rows)).encode()
+    (tmp_path / "new.json").write_bytes(content)
+    ask = ("predict", f"--run={tiny_run}", "--top_k=3")
+    # An empty line is no text of JSON lines.
+    expected = [
+        {"id": f"d{i}", **record, "line": 2 * i + 1}
+        for i, record in enumerate(read(launch(*ask, input=LINES).stdout))
+    ]
+    done = launch(*ask, "--input=new.json") if place == "file" else launch(*ask, input=content)
+    (told,) = complaints(done.stderr)
+    assert "read as jsonl: its first line is a JSON object with 'text'" in told
+    assert "--format lines overrules it" in told
+    assert read(done.stdout) == expected
+    overruled = launch(*ask, "--format=lines", input=content)
+    assert complaints(overruled.stderr) == []
+    assert len(read(overruled.stdout)) == 2 * len(TEXTS) - 1
+    assert "id" not in read(overruled.stdout)[0]
+
+
 def test_the_cut_off_leaves_labels_out(tiny_run: Path, launch: Launch) -> None:
     done = launch("predict", f"--run={tiny_run}", "--min_probability=1", input=LINES)
     assert read(done.stdout) == [{"line": line, "labels": []} for line in (1, 2, 3, 4)]

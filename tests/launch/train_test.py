@@ -96,6 +96,11 @@ def test_a_run_that_begins_with_another_one(
     done = launch(*command, f"--init_from={tiny_run}")
     assert done.returncode == 0, done.stderr
     names = axml_jax.load(tiny_run).label_names
+    step = runs.read_json(tiny_run / "result.json")["best_step"]
+    told = (
+        f"begins with {tiny_run} (step {step}): {len(names)} labels keep their queries, 1 are new"
+    )
+    assert told in done.stderr.decode().splitlines()
     assert axml_jax.load(tmp_path / "run").label_names == [*names, "fresh"]
     assert runs.read_description(tmp_path / "run")["data"]["init_from"]["run"] == tiny_run.name
 

@@ -41,6 +41,21 @@ def test_otherwise_a_part_is_drawn_by_seed(tiny_config: Config, without_valid: S
     assert not np.array_equal(choose_parts(tiny_config, without_valid).valid, parts.valid)
 
 
+def test_settings_that_outlast_the_training_are_told(
+    tiny_config: Config, tiny_store: Store
+) -> None:
+    tiny_config.train.epochs = 2
+    settings = tiny_config.train
+    plan = make_plan(tiny_config, tiny_store, jax.local_devices()[:1])
+    assert plan.total_steps == 12
+    settings.warmup_steps = settings.average_steps = 12
+    assert plan.notes() == []
+    settings.warmup_steps, settings.average_steps = 13, 14
+    warmup, average = plan.notes()
+    assert "config.train.warmup_steps is 13, but all epochs have 12 steps" in warmup
+    assert "config.train.average_steps is 14, but all epochs have 12 steps" in average
+
+
 def test_a_fraction_of_zero_trains_on_everything(tiny_config: Config, without_valid: Store) -> None:
     tiny_config.data.valid_fraction = 0.0
     parts = choose_parts(tiny_config, without_valid)

@@ -1,0 +1,65 @@
+"""Texts to predict for: what a file is taken for, and what is read from it."""
+
+import pytest
+
+from axml_jax.data.new_texts import open_new_texts
+from axml_jax.errors import InputError
+
+CSV = ["id,text,labels", 'a,"one, and', 'a half",x', "", "b,two,y"]
+
+
+@pytest.mark.parametrize(
+    ("file", "lines", "format", "expected"),
+    [
+        ("new.txt", ["a, b", "", "c\td"], "lines", [(1, "", "a, b"), (2, "", ""), (3, "", "c\td")]),
+        ("new.txt", [], "lines", []),
+        ("new.txt", ["{x} is a set", '{"text": 1}'], "lines", [(1, "", "{x} is a set"),
+                                                            (2, "", '{"text": 1}')]),
+        ("-", ['{"text": "a b"}', "", '{"text": "", "id": 7}'], "jsonl", [(1, "", "a b"),
+                                                                       (3, "7", "")]),
+        ("standard input", CSV, "csv", [(2, "a", "one, and\na half"), (5, "b", "two")]),
+        ("new.csv.gz", ["text", "one"], "csv", [(2, "", "one")]),
+        ("new.tsv", ["labels\ttext", "a b\tone"], "tsv", [(2, "", "one")]),
+        ("new.tsv", ["k\ta b\tone"], "tsv_id", [(1, "k", "one")]),
+    ],
+)  # fmt: skip
+def test_the_first_line_or_the_name_tells(
+    file: str, lines: list[str], format: str, expected: list[tuple[int, str, str]]
+) -> None:
+    found = open_new_texts(lines, file)
+    assert (found.format, list(found.texts)) == (format, expected)
+    assert bool(found.reason) == (format != "lines")
+    plain = open_new_texts(lines, file, "lines")
+    assert [new.text for new in plain.texts] == lines
+    assert plain.reason == ""
+
+
+def test_fields_by_name() -> None:
+    lines = ['{"title": "t", "body": "b", "key": 3}']
+    found = open_new_texts(lines, "f", text_fields=("title", "body"), id_field="key")
+    assert list(found.texts) == [(1, "3", "t\nb")]
+    rows = ["key,body,title", "k,b,t"]
+    found = open_new_texts(rows, "f.csv", text_fields=("title", "body"), id_field="key")
+    assert list(found.texts) == [(2, "k", "t\nb")]
+
+
+@pytest.mark.parametrize(
+    ("file", "lines", "options", "told"),
+    [
+        ("f", ['{"body": "x"}'], {}, r"^f: the first line is a JSON object without 'text', but "
+                                     r"with 'body'; .*--text_column.*--format lines"),
+        ("f", ['{"text": "x"}', "[]"], {}, "^f:2: expected a JSON object"),
+        ("f", ['{"text": "x"}', '{"text": 3}'], {}, "^f:2: the field 'text' should be"),
+        ("f.csv", ["a,b", "1,2"], {}, "^f.csv:1: the header has 0 columns 'text'; it has 'a', 'b'"),
+        ("f.csv", ["text", "1,2"], {}, "^f.csv:2: the header has 1 columns, the row .* 2"),
+        ("f.csv", ["text", '"1'], {}, "^f.csv:2: the row that begins here is no CSV"),
+        ("f.tsv", ["a\tb", "c"], {}, "^f.tsv:2: expected labels<TAB>text, found 1 columns"),
+        ("f", ["a text"], {"text_fields": ["body"]}, "concern JSON lines and CSV"),
+        ("f.csv", ["text", "x"], {"id_field": "id"}, "0 columns 'id'"),
+    ],
+)  # fmt: skip
+def test_what_does_not_go_together(
+    file: str, lines: list[str], options: dict[str, object], told: str
+) -> None:
+    with pytest.raises(InputError, match=told):
+        list(open_new_texts(lines, file, **options).texts)  # type: ignore[arg-type]
