@@ -16,7 +16,7 @@ from typing import NamedTuple
 from axml_jax.data.corpus import MAX_LINE
 from axml_jax.data.readers.record import Record
 from axml_jax.data.readers.sniffing import data_suffix
-from axml_jax.data.readers.tsv import COLUMNS, is_header
+from axml_jax.data.readers.tsv import COLUMNS, read_header
 from axml_jax.errors import InputError
 
 LINES = "lines"
@@ -203,6 +203,7 @@ def _columns(
 
 
 def _tabbed(lines: Iterable[str], path: Path, columns: tuple[str, ...]) -> Iterator[NewText]:
+    order = columns
     for number, line in enumerate(lines, start=1):
         cells = line.split("\t")
         if len(cells) != len(columns):
@@ -210,9 +211,12 @@ def _tabbed(lines: Iterable[str], path: Path, columns: tuple[str, ...]) -> Itera
             raise InputError(
                 f"expected {shown}, found {len(cells)} columns; {_HINT}", file=path, line=number
             )
-        if number > 1 or not is_header(cells):
-            name = cells[0].strip() if columns[0] == "id" else ""
-            yield NewText(number, name, cells[-1])
+        header = read_header(line, columns, path) if number == 1 else None
+        if header:
+            order = header
+            continue
+        name = cells[order.index("id")].strip() if "id" in order else ""
+        yield NewText(number, name, cells[order.index("text")])
 
 
 def _listed(names: Sequence[str]) -> str:
