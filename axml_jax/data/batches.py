@@ -44,13 +44,11 @@ def epoch_order(
     """The order of one epoch: a random permutation, grouped by length within windows.
 
     Windows of `pool_batches` batches are cut from a random permutation and sorted by
-    length; documents of one length stay in random order.  The batches of all windows are
-    then shuffled.  A batch that is not full stays last, so that its filler rows never
-    stand between documents.
+    length; the batches of all windows are then shuffled.  A batch that is not full
+    stays last, so that its filler rows never stand between documents.
 
     Args:
-      lengths: int [N], what to sort by.  Padded lengths, not those of the documents, leave as
-        much as possible to chance at the same padding.
+      lengths: int [N], tokens per document.
       batch_size: Documents per batch.
       pool_batches: Batches per window; 1 leaves the random permutation as it is.
       seed: Of the run.
@@ -146,7 +144,6 @@ class TrainBatches:
         self._seed = seed
         self._rows = range(batch_size)[rows or slice(None)]
         self._lengths = np.minimum(split.lengths[members], self._buckets[-1])
-        self._padded = np.asarray(self._buckets)[np.searchsorted(self._buckets, self._lengths)]
         self._width = max(1, int(np.diff(split.label_offsets)[members].max(initial=0)))
         self.steps_per_epoch = -(-len(members) // batch_size)
 
@@ -171,7 +168,7 @@ class TrainBatches:
         return Padding(1 - real / computed, 1 - real / without)
 
     def _order(self, epoch: int) -> np.ndarray:
-        return epoch_order(self._padded, self._batch_size, self._pool_batches, self._seed, epoch)
+        return epoch_order(self._lengths, self._batch_size, self._pool_batches, self._seed, epoch)
 
     def _batch(self, places: np.ndarray, first: int) -> Batch:
         """The batch of the members at these places, the first of which is `first` in the epoch."""

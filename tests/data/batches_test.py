@@ -111,20 +111,6 @@ def test_pools_put_documents_of_like_length_together() -> None:
     assert firsts != sorted(firsts)
 
 
-def test_documents_of_one_length_stay_in_random_order() -> None:
-    lengths = np.repeat([3, 9], 24)
-    order = epoch_order(lengths, 8, 1000, seed=1, epoch=0)
-    batches = order.reshape(6, 8)
-    assert all(len(set(lengths[b])) == 1 for b in batches)
-    # No batch is a run of neighbours, as a sort of the documents themselves would leave.
-    assert all(np.ptp(b) > 8 for b in batches)
-    plain = epoch_order(lengths, 8, 1, seed=1, epoch=0)
-    short = order[lengths[order] == 3].reshape(-1, 8)
-    # Each batch is the next eight short documents of the plain random order.
-    wanted = plain[lengths[plain] == 3].reshape(-1, 8)
-    assert {tuple(b) for b in short.tolist()} == {tuple(b) for b in wanted.tolist()}
-
-
 def test_the_batch_that_is_not_full_is_a_random_one_and_last() -> None:
     for pool in (1, 3, 1000):
         lasts = [
@@ -182,8 +168,7 @@ def test_a_batch_is_bit_for_bit_what_the_plain_way_makes(pool: int, tmp_path: Pa
     made = list(batches(members, pool_batches=pool, split=split).from_step(0, 14))
     cut = np.minimum(LENGTHS[members], 20)
     for epoch in range(2):
-        padded = np.array([next(b for b in (8, 16, 20) if b >= length) for length in cut])
-        order = epoch_order(padded, 8, pool, 3, epoch)
+        order = epoch_order(cut, 8, pool, 3, epoch)
         for index in range(7):
             documents = members[order[8 * index : 8 * index + 8]]
             batch = made[7 * epoch + index]
