@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 from axml_jax.config import Config
 from benchmarks.paper_plan import Size
@@ -43,7 +44,7 @@ def operations(config: Config, words: float, labels: int) -> float:
         return filters * words + 2 * model.bottleneck * (pooled + labels)
     recurrent = 16 * n * (d + n) * words
     widths = (2 * n, *model.fully_connected)
-    layers = sum(2 * a * b for a, b in zip(widths, widths[1:], strict=False)) + 2 * widths[-1]
+    layers = sum(2 * a * b for a, b in pairwise(widths)) + 2 * widths[-1]
     if model.name == "xml_rnn":
         return recurrent + layers + 2 * widths[-1] * labels
     return recurrent + (8 * n * words + layers) * labels

@@ -6,14 +6,19 @@ Knows nothing about how a step is done.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from axml_jax import config as config_lib
 from axml_jax.config import MODELS, Config, set_field
 from axml_jax.data.builders.catalogue import DATASETS
-from axml_jax.data.store import Store, is_store
+from axml_jax.data.builders.named import open_dataset
+from axml_jax.data.corpus import Document
+from axml_jax.data.opened import Store, is_store
+from axml_jax.data.readers.layouts import find_splits
+from axml_jax.data.readers.opening import Opened, open_splits
 from axml_jax.data.table_one import PAPER
 from axml_jax.errors import ConfigError
 from axml_jax.train.plan import choose_parts
@@ -174,9 +179,9 @@ def config_of(
 
 def fitted(config: Config, store: Store, scale: str) -> Config:
     """The configuration for this store: at the small scale, no more documents than are quick."""
-    if scale == SMALL and not config.data.train_documents:
-        if len(choose_parts(config, store).train) > _SMALL_DOCUMENTS:
-            config.data.train_documents = _SMALL_DOCUMENTS
+    may_cut = scale == SMALL and not config.data.train_documents
+    if may_cut and len(choose_parts(config, store).train) > _SMALL_DOCUMENTS:
+        config.data.train_documents = _SMALL_DOCUMENTS
     return config
 
 
@@ -195,15 +200,44 @@ class Size(NamedTuple):
 
 
 def size_of(data: DataSet, store: Store | None, test: str) -> Size | None:
-    """The size, from the store or from the paper's Table 1; None where nobody knows yet."""
+    """How large a data set is.
+
+    From its store, or, before there is one, by a pass over files that are here, or from the
+    paper's Table 1; None where nobody knows before it is fetched.
+    """
     if store is not None:
         split = store.splits["train"]
         words = len(split.tokens) / len(split)
         return Size(len(split), len(store.splits[test]), len(store.label_names), words)
+    if data.path is not None or data.name == "pydocs":
+        return _counted(open_data(data).documents, test)
     if data.paper is None:
         return None
     row = PAPER[data.paper]
     return Size(row.train_documents, row.test_documents, row.labels, row.words_per_train_document)
+
+
+def open_data(data: DataSet) -> Opened:
+    """The documents of a data set that is no store yet.
+
+    Raises:
+      ConfigError, InputError: As `named.open_dataset`, `find_splits` and `open_splits`.
+    """
+    if data.path is None:
+        return open_dataset(data.name)
+    return open_splits(find_splits(data.path))
+
+
+def _counted(documents: Mapping[str, Iterable[Document]], test: str) -> Size | None:
+    counts: Counter[str] = Counter()
+    labels: set[str] = set()
+    for split in {"train", test} & documents.keys():
+        for document in documents[split]:
+            counts[split] += 1
+            counts["words"] += len(document.text.split())
+            labels.update(document.labels)
+    both = counts["train"] + counts[test]
+    return Size(counts["train"], counts[test], len(labels), counts["words"] / max(both, 1))
 
 
 def _consensus(method: str, systems: Mapping[str, System]) -> System:
