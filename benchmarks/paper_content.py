@@ -216,8 +216,8 @@ def times(study: Study) -> Table:
             values = dict(zip(columns, ours, strict=True))
             rows += beside((data.name, system.shown), values, paper)
     notes = [
-        "Training with validation and compilation, without opening the data; prediction with "
-        "compilation. Devices: " + "; ".join(sorted(devices)) + ".",
+        "Training with validation, without opening the data and compiling the step; prediction "
+        "with compilation. Devices: " + "; ".join(sorted(devices)) + ".",
         f"The paper's device: {published.figures()['table_7']['device']}.",
     ]
     return Table(7, "Minutes", ("data set", "method", "whose"), columns, rows, notes)

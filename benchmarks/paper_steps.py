@@ -6,9 +6,10 @@ Knows nothing about what the steps do.
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ def run_steps(out: Path, steps: Sequence[Step]) -> None:
       ConfigError: A finished step followed from something else than is asked for now.
     """
     for number, step in enumerate(steps, start=1):
-        folder, key = out / step.name, step.key()
+        folder = out / step.name
+        key = json.loads(json.dumps(step.key()))  # as it will be read again
         if is_done(out, step):
             _refuse_other(folder, key)
             continue
@@ -98,11 +100,19 @@ def _about(step: Step) -> str:
 
 
 def _refuse_other(folder: Path, key: dict[str, Any]) -> None:
-    there = read_json(folder / DONE)["key"]
-    differing = [name for name in sorted({*there, *key}) if there.get(name) != key.get(name)]
+    there, here = (dict(_leaves(tree)) for tree in (read_json(folder / DONE)["key"], key))
+    differing = [name for name in {**there, **here} if there.get(name) != here.get(name)]
     if differing:
-        told = "; ".join(f"{n}: {there.get(n)!r} there, {key.get(n)!r} here" for n in differing)
+        told = "; ".join(f"{n}: {there.get(n)!r} there, {here.get(n)!r} here" for n in differing)
         raise ConfigError(
             f"{folder} has the result of another study; name another --out, or remove the folder "
             f"and those of the steps after it. Differing: {told}"
         )
+
+
+def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

@@ -122,7 +122,7 @@ class Study:
         size = plan.size_of(data, self.store(data) if is_there else None, self.test)
         steps = []
         if not data.is_prepared:
-            source = str(data.path.resolve()) if data.path else data.name
+            source = folder_name(data.path.resolve().name) if data.path else data.name
             key = {"source": source, "settings": self._preparing()}
             seconds = size and estimates.preparing_seconds(size)
             steps.append(self._step(data, None, "store", self._prepare, key, seconds))

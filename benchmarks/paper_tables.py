@@ -58,6 +58,7 @@ def main(argv: Sequence[str]) -> None:
     from axml_jax import runs
     from axml_jax.baselines import parabel
     from axml_jax.errors import ConfigError
+    from axml_jax.jsonio import read_json
     from benchmarks import paper_content, paper_plan, paper_steps, paper_study, report
     from benchmarks import paper_writers as writers
 
@@ -93,7 +94,12 @@ def main(argv: Sequence[str]) -> None:
         tables = paper_content.all_tables(study)
         (study.out / "tables.md").write_text(writers.markdown(tables), encoding="utf-8")
         (study.out / "tables.tex").write_text(writers.latex(tables), encoding="utf-8")
-        about = {"scale": study.scale, "split": study.test, "tables": writers.plain(tables)}
+        about = {
+            "scale": study.scale,
+            "split": study.test,
+            "steps": {step.name: read_json(study.out / step.name / "done.json") for step in steps},
+            "tables": writers.plain(tables),
+        }
         report.write("tables", about, study.out)
     print(writers.markdown(tables))
     print(f"Written to {study.out}: tables.md, tables.tex, tables.json.")
