@@ -44,15 +44,13 @@ def data_sets(study: Study) -> Table:
         paper = published.of_table(1, data.paper)
         told = table_one.differences(found, paper, data.paper or "") if paper else []
         notes += [f"* {data.name}: {difference}" for difference in told]
-        marked = {difference.field for difference in told}
         names = {field: table_one.column(field) for field in table_one.Row._fields[1:]}
-        whole = {column: isinstance(found[field], int) for field, column in names.items()}
         rows += beside(
             (data.name,),
             {column: found[field] for field, column in names.items()},
             {column: paper[field] for field, column in names.items()} if paper else {},
-            lambda column, names=names, marked=marked: column in {names[field] for field in marked},
-            decimals=lambda column, whole=whole: 0 if whole[column] else 2,
+            {names[difference.field] for difference in told},
+            whole={column for field, column in names.items() if isinstance(found[field], int)},
         )
     return Table(1, "Data sets", ("data set", "whose"), table_one.COLUMNS, rows, notes)
 
@@ -129,7 +127,6 @@ def overlaps(study: Study) -> Table:
                 {name: value["value"] for name, value in found.items()},
                 paper,
                 outside_of(found, paper),
-                decimals=lambda column: 1,
             )
     heads, columns = ("data set", "systems", "whose"), tuple(f"Top{k}" for k in _TOPS)
     return Table(4, "Overlap of the first k labels, in percent", heads, columns, rows, note(rows))

@@ -1,4 +1,4 @@
-"""The paper's tables of tiny data: every figure is what axml_jax.analysis says when asked itself."""
+"""The paper's tables of tiny data: every figure is what axml_jax.analysis says when asked."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from benchmarks.paper_study import Study
 from benchmarks.paper_writers import Table
 
 WORDS = ["red", "green", "one", "two", "cat", "dog", "sun", "moon"]
-TRAINED = ["model.hidden=4", "model.fully_connected=4", "train.epochs=1", "model.word_width=4",
-           "model.query_init=xavier", "model.word_vectors=random", "data.length_buckets=1"]  # fmt: skip
+# As the fixture `tiny_config`, so that the same programs are compiled.
+TINY = ["data.max_tokens=16", "data.batch_size=8", "model.hidden=4", "model.fully_connected=4",
+        "train.learning_rate=0.05", "train.epochs=3", "train.log_steps=2"]  # fmt: skip
 
 
 def documents(generator: np.random.Generator, count: int) -> list[Document]:
@@ -105,8 +106,8 @@ def test_figures_are_those_of_the_analysis(
                 assert values(number, name, metric_k, "ours") == pytest.approx(expected)
                 whole = {s: scores[s][metric_k] for s in systems}
                 assert values(five, name, metric_k, "ours") == pytest.approx(whole)
-        lists = [p.top_k(5) for p in brought[name].values()]
-        shared = {f"Top{k}": 100 * analysis.overlap(*lists, k).mean() for k in range(1, 6)}
+        first, second = (p.top_k(5) for p in brought[name].values())
+        shared = {f"Top{k}": 100 * analysis.overlap(first, second, k).mean() for k in range(1, 6)}
         assert values(four, name, "AnnexML, other_one", "ours") == pytest.approx(shared)
         groups = analysis.label_groups(np.asarray(truth.sum(axis=0)).ravel())
         for system, predictions in systems.items():
@@ -135,7 +136,8 @@ def test_the_papers_figures_stand_beside_ours_where_it_has_some(
     assert {row.names[0] for row in two.rows if row.names[-1] == "paper"} == {"eurlex4k", ""}
     theirs, ours = (values(two, "eurlex4k", "P@1", whose) for whose in ("paper", "ours"))
     assert theirs["AnnexML"] == 79.56
-    assert "SLEEC" in two.columns and "SLEEC" not in ours
+    assert "SLEEC" in two.columns
+    assert "SLEEC" not in ours
     difference = values(two, "eurlex4k", "P@1", "difference")
     assert difference == {"AnnexML": pytest.approx(ours["AnnexML"] - 79.56)}
     (row,) = [row for row in two.rows if row.names == ("eurlex4k", "P@1", "difference")]
@@ -168,36 +170,38 @@ def test_a_system_with_results_on_some_data_is_shown_and_not_ranked(
 
 
 def test_models_are_trained_here(
-    tmp_path: Path, stores: dict[str, Store], compilation_cache: Path
+    tmp_path: Path, tiny_store: Store, compilation_cache: Path
 ) -> None:
     del compilation_cache
-    data = paper_plan.read_data([f"mine_2={tmp_path / 'mine_2'}"])
+    data = paper_plan.read_data([f"absl={tiny_store.path}"])
     systems = paper_plan.read_systems(["attention_xml"], [], data)
-    study = Study(tmp_path / "out", data, systems, fields=TRAINED)
+    study = Study(tmp_path / "out", data, systems, scale="paper", fields=TINY)
     paper_steps.run_steps(study.out, study.steps())
-    store, run = stores["mine_2"], tmp_path / "out/mine_2/attention_xml/train/run"
-    model, split = load(run), stores["mine_2"].splits["test"]
-    scores = np.empty((30, len(store.label_names)))
-    answers = model.predict_ids(map(split.document, range(30)), len(store.label_names))
+    split, num_labels = tiny_store.splits["test"], len(tiny_store.label_names)
+    model = load(tmp_path / "out/absl/attention_xml/train/run")
+    scores = np.empty((len(split), num_labels))
+    answers = model.predict_ids(map(split.document, range(len(split))), num_labels)
     for i, (logits, ids) in enumerate(answers):
         scores[i, ids] = logits
-    truth = split.label_matrix(len(store.label_names))
-    table = paper_content.label_wise(study)
+    truth = split.label_matrix(num_labels)
     groups = analysis.label_groups(np.asarray(truth.sum(axis=0)).ravel())
+    assert groups, "the store has labels of at least five test documents"
     means = np.ravel(analysis.group_means(analysis.label_areas(scores, truth), groups))
-    found = [row.cells["AttentionXML"].value for row in table.rows]
-    np.testing.assert_allclose(found, means, rtol=1e-6)
+    cells = [row.cells["AttentionXML"] for row in paper_content.label_wise(study).rows]
+    assert [cell.value for cell in cells] == pytest.approx(means.tolist())
     expected = metrics.evaluate(np.argsort(-scores, axis=1)[:, :5], truth, (5,))["P@5"]
-    told = values(paper_content.comparison(study, 2, "P"), "mine_2", "P@5", "ours")
+    told = values(paper_content.comparison(study, 2, "P"), "absl", "P@5", "ours")
     assert told == {"AttentionXML": pytest.approx(expected)}
-    minutes = values(paper_content.times(study), "mine_2", "AttentionXML", "ours")
+    minutes = values(paper_content.times(study), "absl", "AttentionXML", "ours")
     assert 0 < minutes["train"] < 5
-    assert minutes["milliseconds/test document"] == pytest.approx(minutes["test"] * 60_000 / 30)
+    assert minutes["milliseconds/test document"] == pytest.approx(
+        minutes["test"] * 60_000 / len(split)
+    )
     # Nothing is done again, and another setting is not mixed in.
     files = {path: path.stat().st_mtime_ns for path in study.out.rglob("*") if path.is_file()}
     paper_steps.run_steps(study.out, study.steps())
     assert {p: p.stat().st_mtime_ns for p in study.out.rglob("*") if p.is_file()} == files
-    other = Study(tmp_path / "out", data, systems, fields=[*TRAINED, "seed=1"])
+    other = Study(tmp_path / "out", data, systems, scale="paper", fields=[*TINY, "seed=1"])
     with pytest.raises(ConfigError, match=r"config\.seed: 0 there, 1 here"):
         paper_steps.run_steps(other.out, other.steps())
 
