@@ -44,10 +44,10 @@ def operations(config: Config, words: float, labels: int) -> float:
         return filters * words + 2 * model.bottleneck * (pooled + labels)
     recurrent = 16 * n * (d + n) * words
     widths = (2 * n, *model.fully_connected)
-    layers = sum(2 * a * b for a, b in pairwise(widths)) + 2 * widths[-1]
+    layers = sum(2 * a * b for a, b in pairwise(widths))
     if model.name == "xml_rnn":
         return recurrent + layers + 2 * widths[-1] * labels
-    return recurrent + (8 * n * words + layers) * labels
+    return recurrent + (8 * n * words + layers + 2 * widths[-1]) * labels
 
 
 def preparing_seconds(size: Size) -> float:
