@@ -223,7 +223,9 @@ def _rows(columns: Any, label: int) -> np.ndarray:
 def _by_score(scores: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Documents with and without the label at each different score, highest first."""
     order = np.argsort(scores)[::-1]
-    begins = np.flatnonzero(np.append(True, np.diff(scores[order]) != 0)[: len(order)])
+    ranked = scores[order]
+    # Not their differences: two infinities, of labels that were not found, are equal as well.
+    begins = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1])[: len(order)])
     with_label = np.add.reduceat(true[order].astype(np.int64), begins) if len(order) else begins
     sizes = np.diff(np.append(begins, len(order)))
     return with_label, sizes - with_label

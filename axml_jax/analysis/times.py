@@ -34,7 +34,7 @@ def training_seconds(
 ) -> float:
     """Adds up what timings.jsonl of a run tells: steps by their documents a second, validations.
 
-    The first steps' compilation is in it, opening the data is not.  Steps that an interrupted
+    Neither opening the data nor compiling the step is in it.  Steps that an interrupted
     training did twice count once, as the last time.
 
     Args:

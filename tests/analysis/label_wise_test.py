@@ -86,6 +86,15 @@ def test_a_file_of_scores_is_read_by_labels(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found, expected)
 
 
+def test_what_was_not_found_is_tied() -> None:
+    # As `sources.write_all_logits` writes labels that a search did not reach.
+    scores = np.array([[1.0], [-np.inf], [-np.inf], [-np.inf]])
+    truth = sp.csr_matrix(np.array([[1], [1], [0], [0]]))
+    found = label_areas(scores, truth)
+    assert found.auc.tolist() == [(2 + 2 / 2) / 4]
+    assert found.aupr.tolist() == [0.5 * 1 + 0.5 * 2 / 4]
+
+
 @pytest.mark.parametrize("unlisted", ["tied", "last"])
 def test_lists_that_hold_everything_are_exact(unlisted: str) -> None:
     scores, truth = random_case(7)
