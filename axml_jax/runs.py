@@ -128,7 +128,7 @@ def open_run(
     folder = pathlib.Path(folder)
     if (folder / "run.json").is_file():
         old = read_description(folder)
-        differing = _differences(_experiment(old["config"]), _experiment(config), "config")
+        differing = _differences(experiment(old["config"]), experiment(config), "config")
         for part in ("fingerprint", "vectors", "init_from"):
             was, is_now = (_nameless(data.get(part)) for data in (old["data"], data))
             differing += _differences(was, is_now, f"data.{part}")
@@ -160,7 +160,7 @@ def _nameless(part: Any) -> Any:
     return part
 
 
-def _experiment(config: dict[str, Any]) -> dict[str, Any]:
+def experiment(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration without what may change from start to start.
 
     A field that a run does not name is younger than the run, which had what is its default.

@@ -16,6 +16,7 @@ from numpy import ndarray
 from axml_jax import runs
 from axml_jax.data.opened import is_store, open_store
 from axml_jax.data.text import Vocabulary
+from axml_jax.data.titles import require_titles
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.jsonio import read_json
 
@@ -106,15 +107,7 @@ def read_base(path: str | os.PathLike[str], given: Iterable[str] = ()) -> Base:
     if not isinstance(fingerprint, str):
         raise InputError("'data' names no fingerprint", file=path / "run.json")
     called = labels.get("titles") or [None] * len(names)
-    if not (
-        isinstance(called, list)
-        and len(called) == len(names)
-        and all(title is None or isinstance(title, str) for title in called)
-    ):
-        raise InputError(
-            f"'titles' should be a list of {len(names)} texts, null for none",
-            file=path / "labels.json",
-        )
+    require_titles(called, len(names), path / "labels.json")
     words = Vocabulary.load(path / "words.json")
     return Base(name, fingerprint, words, names, _by_name(names, called), None, None)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from axml_jax.data.corpus import MAX_LINE
+from axml_jax.data.readers.csv_rows import allow_cells, rows_of
 from axml_jax.data.readers.record import Record
 from axml_jax.data.readers.sniffing import data_suffix
 from axml_jax.data.readers.tsv import COLUMNS, read_header
@@ -107,7 +108,8 @@ def open_new_texts(
     if format == "jsonl":
         return NewTexts(format, reason, _objects(whole, path, names, id_field))
     if format == "csv":
-        rows = _csv_rows(whole, path)
+        allow_cells(MAX_LINE)
+        rows = rows_of((f"{line}\n" for line in whole), path, _HINT)
         header = [name.strip() for name in next(rows, (1, []))[1]]
         return NewTexts(format, reason, _columns(rows, path, header, names, id_field))
     return NewTexts(format, reason, _tabbed(whole, path, COLUMNS[format]))
@@ -149,24 +151,6 @@ def _objects(
             record = Record(line, path, number)
             name = record.identifier(id_field or "id", required=bool(id_field))
             yield NewText(number, name, record.text(*names))
-
-
-def _csv_rows(lines: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not empty, each with the line at which it begins."""
-    # A setting of the whole process, 128 KiB at first: it is only ever raised.
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
-    reader = csv.reader((f"{line}\n" for line in lines), strict=True)
-    while True:
-        line = reader.line_num + 1
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            message = f"the row that begins here is no CSV ({error}); {_HINT}"
-            raise InputError(message, file=path, line=line) from error
-        if row:
-            yield line, row
 
 
 def _columns(

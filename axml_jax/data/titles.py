@@ -27,6 +27,20 @@ from axml_jax.errors import InputError
 _COMPRESSED = (".gz", ".xz")
 
 
+def require_titles(titles: Any, count: int, file: Path) -> None:
+    """Refuses what is no list of a title, or null, for each label of a run.
+
+    Raises:
+      InputError: With `file`, where it stands.
+    """
+    if not (
+        isinstance(titles, list)
+        and len(titles) == count
+        and all(title is None or isinstance(title, str) for title in titles)
+    ):
+        raise InputError(f"'titles' should be a list of {count} texts, null for none", file=file)
+
+
 class Titles(NamedTuple):
     """What a file of titles says.
 

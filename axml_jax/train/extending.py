@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from axml_jax import runs
 from axml_jax.config import Config
 from axml_jax.data.store import TRAIN, Store
 from axml_jax.errors import ConfigError, InputError
@@ -107,7 +108,7 @@ def read_origin(
 
 def _fingerprint(run: Trained) -> str:
     """SHA-256 of what the run is; how it was dealt to devices may change from start to start."""
-    config = {name: part for name, part in run.description["config"].items() if name != "parallel"}
+    config = runs.experiment(run.description["config"])
     text = json.dumps([config, run.description["data"]], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

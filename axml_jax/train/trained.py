@@ -13,6 +13,7 @@ from axml_jax import config as config_lib
 from axml_jax import runs
 from axml_jax.config import Config
 from axml_jax.data.text import Vocabulary
+from axml_jax.data.titles import require_titles
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.models import TextModel
 from axml_jax.train.checkpoint import Checkpoints
@@ -60,16 +61,8 @@ def read_run(run_folder: str | os.PathLike[str]) -> Trained:
         raise InputError(f"run.json or labels.json is damaged: {error}", file=folder) from error
     if missing:
         raise InputError(f"{', '.join(missing)} is missing.", file=folder / "labels.json")
-    titles = labels.get("titles")
-    if titles is not None and not (
-        isinstance(titles, list)
-        and len(titles) == num_labels
-        and all(title is None or isinstance(title, str) for title in titles)
-    ):
-        raise InputError(
-            f"'titles' should be a list of {num_labels} texts, null for none.",
-            file=folder / "labels.json",
-        )
+    if labels.get("titles") is not None:
+        require_titles(labels["titles"], num_labels, folder / "labels.json")
     module = make_model(config, len(vocabulary), num_labels, width) if has_module else None
     return Trained(folder, description, config, vocabulary, labels, module)
 

@@ -91,14 +91,36 @@ def _read_header(path: Path, options: Options, columns: list[str]) -> tuple[str,
 
 
 def _lines(path: Path, options: Options) -> Iterator[str]:
-    # A setting of the whole process, 128 KiB at first: it is only ever raised.
-    csv.field_size_limit(max(csv.field_size_limit(), options.max_line))
+    allow_cells(options.max_line)
     return (f"{line}\n" for line in read_lines(path, options.max_line))
 
 
+def allow_cells(size: int) -> None:
+    """Lets Python's reader have cells of so many characters."""
+    # A setting of the whole process, 128 KiB at first: it is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), size))
+
+
 def _rows(path: Path, options: Options, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not empty, each with the line at which it begins."""
-    reader = csv.reader(_lines(path, options), strict=True, delimiter=delimiter)
+    hint = "is a quote not closed, or not doubled?"
+    return rows_of(_lines(path, options), path, hint, delimiter)
+
+
+def rows_of(
+    lines: Iterable[str], path: Path, hint: str, delimiter: str = ","
+) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not empty, each with the line at which it begins.
+
+    Args:
+      lines: Lines with their ends; see `allow_cells` for long ones.
+      path: What they are from, for messages.
+      hint: What to do about a row that is none.
+      delimiter: What stands between cells.
+
+    Raises:
+      InputError: A row is no CSV.
+    """
+    reader = csv.reader(lines, strict=True, delimiter=delimiter)
     while True:
         line = reader.line_num + 1
         try:
@@ -106,11 +128,7 @@ def _rows(path: Path, options: Options, delimiter: str) -> Iterator[tuple[int, l
         except StopIteration:
             return
         except csv.Error as error:
-            raise InputError(
-                f"the row that begins here is no CSV ({error}); is a quote not closed, or not "
-                "doubled?",
-                file=path,
-                line=line,
-            ) from error
+            message = f"the row that begins here is no CSV ({error}); {hint}"
+            raise InputError(message, file=path, line=line) from error
         if row:
             yield line, row
