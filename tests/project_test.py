@@ -15,6 +15,7 @@ WINGS = ("axml_jax", "kernels", "launch", "benchmarks", "tests")
 MOST_LINES = 400
 MOST_LINES_OF_A_SCRIPT = 100
 README_MARK = "<!-- tests/project_test.py runs this -->"
+PAGES = (ROOT / "README.md", ROOT / "kernels" / "README.md", *sorted(ROOT.glob("docs/*.md")))
 
 DISTRIBUTIONS = {  # where the two names differ
     "absl": "absl-py",
@@ -213,7 +214,7 @@ def test_no_file_names_a_place_on_somebodys_machine() -> None:
     place = re.compile(r"(?<![\w.])/(?:home|root|work|Users|mnt)/(?!me\b)\w")
     assert place.search("open('/" + "home/someone/x')")
     texts = [path for wing in WINGS for path in (ROOT / wing).rglob("*")]
-    texts += [*ROOT.glob("*.*"), ROOT / "Makefile", ROOT / ".ci/run"]
+    texts += [*ROOT.glob("*.*"), *ROOT.glob("docs/*"), ROOT / "Makefile", ROOT / ".ci/run"]
     kinds = ("", ".py", ".md", ".cfg", ".toml", ".json", ".txt", ".typed")
     found = [
         f"{path.relative_to(ROOT)}: {match.group()}"
@@ -222,6 +223,20 @@ def test_no_file_names_a_place_on_somebodys_machine() -> None:
         for match in place.finditer(path.read_text(encoding="utf-8"))
     ]
     assert found == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_what_a_page_names_is_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", text)
+    assert [link for link, _ in links if not (page.parent / link).exists()] == []
+    for link, anchor in links:
+        if anchor:
+            heads = re.findall(r"(?m)^#+ (.*)", (page.parent / link).read_text(encoding="utf-8"))
+            assert anchor in [head.lower().replace(" ", "-") for head in heads]
+    scripts = re.findall(r"python ((?:launch|benchmarks|tests)/[\w/]+\.py)", text)
+    scripts += re.findall(r"--config (launch/configs/\w+\.py)", text)
+    assert [script for script in scripts if not (ROOT / script).is_file()] == []
 
 
 def test_the_example_of_the_readme_runs(tmp_path: Path, user_environment: dict[str, str]) -> None:
