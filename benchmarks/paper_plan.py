@@ -1,6 +1,6 @@
-"""What a study of the paper's tables consists of: data sets, systems, settings, and how long it is.
+"""What a study of the paper's tables consists of: data sets and systems.
 
-Knows nothing about how a step is done.
+Knows nothing about settings, nor how a step is done.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from axml_jax import config as config_lib
-from axml_jax.config import MODELS, Config, set_field
+from axml_jax.config import MODELS
 from axml_jax.data.builders.catalogue import DATASETS
 from axml_jax.data.builders.named import open_dataset
 from axml_jax.data.corpus import Document
@@ -21,19 +20,9 @@ from axml_jax.data.readers.layouts import find_splits
 from axml_jax.data.readers.opening import Opened, open_splits
 from axml_jax.data.table_one import PAPER
 from axml_jax.errors import ConfigError
-from axml_jax.train.plan import choose_parts
 from benchmarks import paper_published as published
 
-CONFIGS = Path(__file__).resolve().parent.parent / "launch" / "configs"
 CONSENSUS = "consensus"
-SMALL, WHOLE = "small", "paper"
-PREPARING: dict[str, dict[str, Any]] = {
-    SMALL: {"vector_width": 50, "min_documents": 2},
-    WHOLE: {"vector_width": 300},
-}
-"""Arguments of `write_store` by scale."""
-
-_SMALL_DOCUMENTS, _SMALL_EPOCHS = 10_000, 10
 
 
 class DataSet(NamedTuple):
@@ -142,49 +131,6 @@ def read_systems(
     if not keys:
         raise ConfigError("name a method to train, or predictions that were brought.")
     return systems
-
-
-def config_of(
-    data: DataSet, method: str, scale: str, files: Mapping[str, str], fields: Sequence[str]
-) -> Config:
-    """The configuration of a training; nothing in it was chosen on a test split.
-
-    Args:
-      data: The data set.
-      method: The value of config.model.name.
-      scale: SMALL, or WHOLE for the paper's own settings.
-      files: Configuration files by DATA or DATA/METHOD, in the place of the scale's.
-      fields: Settings for all trainings, such as "train.epochs=1".
-
-    Raises:
-      ConfigError: A setting that is none.
-    """
-    file = files.get(f"{data.name}/{method}") or files.get(data.name)
-    if file:
-        config = config_lib.load_file(file)
-    elif scale == SMALL:
-        config = config_lib.load_file(CONFIGS / "tiny.py")
-        config.train.epochs = _SMALL_EPOCHS
-        # In proportion to the rest: convolutions as the paper has them took four times as long.
-        config.model.filters, config.model.bottleneck = 32, 128
-    else:
-        names = [n for n, known in DATASETS.items() if known.row and known.row.name == data.paper]
-        config = config_lib.load_file(CONFIGS / f"paper_{names[0]}.py") if names else Config()
-    config.model.name = method
-    for setting in fields:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"--set has {setting!r}; it should be FIELD=VALUE.")
-        set_field(config, name, value)
-    return config.validate()
-
-
-def fitted(config: Config, store: Store, scale: str) -> Config:
-    """The configuration for this store: at the small scale, no more documents than are quick."""
-    may_cut = scale == SMALL and not config.data.train_documents
-    if may_cut and len(choose_parts(config, store).train) > _SMALL_DOCUMENTS:
-        config.data.train_documents = _SMALL_DOCUMENTS
-    return config
 
 
 def folder_name(name: str) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ from axml_jax.model import load
 from axml_jax.train import door
 from benchmarks import paper_estimates as estimates
 from benchmarks import paper_plan as plan
+from benchmarks import paper_settings
 from benchmarks.paper_plan import DataSet, System, folder_name
 from benchmarks.paper_steps import Step, result_of
 
@@ -58,18 +59,17 @@ class Study:
       scale: One of `paper_plan`'s.
       test: The split that is scored.
       top_k: Labels of a list; a consensus takes those beyond for impossible.
-      files, fields: As in `paper_plan.config_of`.
+      settings: What trainings differ in from the scale's configuration.
       vectors: As in `write_store`.
     """
 
     out: Path
     data: Sequence[DataSet]
     systems: Sequence[System]
-    scale: str = plan.SMALL
+    scale: str = paper_settings.SMALL
     test: str = "test"
     top_k: int = 100
-    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    fields: Sequence[str] = ()
+    settings: paper_settings.Settings = paper_settings.NONE
     vectors: str = "ppmi"
 
     def systems_of(self, data: DataSet) -> list[System]:
@@ -92,7 +92,7 @@ class Study:
 
     def config(self, data: DataSet, system: System) -> Config:
         """The configuration of a training, whatever the store."""
-        return plan.config_of(data, system.key, self.scale, self.files, self.fields)
+        return paper_settings.config_of(data, system.key, self.scale, self.settings)
 
     def predictions(self, data: DataSet, system: System) -> Predictions:
         """The lists that the step `predict` left."""
@@ -165,7 +165,7 @@ class Study:
         if system.files:
             key["file"] = file_sum(system.files[data.name])
         elif system.is_trained:
-            config = plan.fitted(self.config(data, system), store, self.scale)
+            config = paper_settings.fitted(self.config(data, system), store, self.scale)
             key["config"] = config.to_dict()
         else:
             by_key = {other.key: other for other in self.systems}
@@ -175,7 +175,7 @@ class Study:
         return key
 
     def _preparing(self) -> dict[str, Any]:
-        return {**plan.PREPARING[self.scale], "vectors": self.vectors}
+        return {**paper_settings.PREPARING[self.scale], "vectors": self.vectors}
 
     def _prepare(self, data: DataSet, folder: Path) -> dict[str, Any]:
         opened = plan.open_data(data)
@@ -195,7 +195,7 @@ class Study:
 
     def _train(self, data: DataSet, system: System, folder: Path) -> dict[str, Any]:
         store = self.store(data)
-        config = plan.fitted(self.config(data, system), store, self.scale)
+        config = paper_settings.fitted(self.config(data, system), store, self.scale)
         run = folder / "run"
         result = door.train(config, store, run)
         lines = (run / "timings.jsonl").read_text(encoding="utf-8").splitlines()

@@ -42,7 +42,12 @@ _SCALE = flags.DEFINE_enum("scale", "small", ["small", "paper"], "Which settings
 _CONFIG = flags.DEFINE_multi_string(
     "config", [], "Other settings: DATA=FILE or DATA/METHOD=FILE, such as launch/configs/rcv1.py."
 )
-_SET = flags.DEFINE_multi_string("set", [], "A field of all trainings, such as train.epochs=1.")
+_SET = flags.DEFINE_multi_string(
+    "set",
+    [],
+    "A field of all trainings, such as train.epochs=1; or DATA:FIELD=VALUE, or "
+    "DATA/METHOD:FIELD=VALUE.",
+)
 _VECTORS = flags.DEFINE_string("vectors", "ppmi", "As for launch/prepare.py, where it prepares.")
 _SPLIT = flags.DEFINE_string("split", "test", "The split that is scored.")
 _TOP_K = flags.DEFINE_integer(
@@ -57,22 +62,22 @@ def main(argv: Sequence[str]) -> None:
     del argv
     from axml_jax import runs
     from axml_jax.baselines import parabel
-    from axml_jax.errors import ConfigError
     from axml_jax.jsonio import read_json
-    from benchmarks import paper_content, paper_plan, paper_steps, paper_study, report
+    from benchmarks import (
+        paper_content,
+        paper_plan,
+        paper_settings,
+        paper_steps,
+        paper_study,
+        report,
+    )
     from benchmarks import paper_writers as writers
 
     data = paper_plan.read_data(_DATA.value)
     systems = paper_plan.read_systems(_METHODS.value, _PREDICTIONS.value, data)
     if any(system.key == "parabel" and system.is_trained for system in systems):
         parabel.require()
-    files = dict(value.split("=", 1) for value in _CONFIG.value if "=" in value)
-    known = [d.name for d in data] + [f"{d.name}/{s.key}" for d in data for s in systems]
-    if len(files) < len(_CONFIG.value) or not files.keys() <= set(known):
-        raise ConfigError(
-            f"--config has {', '.join(_CONFIG.value)}; expected DATA=FILE or DATA/METHOD=FILE, "
-            f"where DATA is one of {', '.join(d.name for d in data)}."
-        )
+    settings = paper_settings.read_settings(_CONFIG.value, _SET.value, data, systems)
     study = paper_study.Study(
         out=Path(_OUT.value),
         data=data,
@@ -80,8 +85,7 @@ def main(argv: Sequence[str]) -> None:
         scale=_SCALE.value,
         test=_SPLIT.value,
         top_k=_TOP_K.value,
-        files=files,
-        fields=_SET.value,
+        settings=settings,
         vectors=_VECTORS.value,
     )
     steps = study.steps()

@@ -19,7 +19,7 @@ from axml_jax.data.corpus import Document
 from axml_jax.data.store import Store, write_store
 from axml_jax.errors import ConfigError
 from axml_jax.model import load
-from benchmarks import paper_content, paper_plan, paper_steps
+from benchmarks import paper_content, paper_plan, paper_settings, paper_steps
 from benchmarks.paper_estimates import operations
 from benchmarks.paper_study import Study
 from benchmarks.paper_writers import Table
@@ -177,7 +177,8 @@ def test_models_are_trained_here(
     del compilation_cache
     data = paper_plan.read_data([f"absl={tiny_store.path}"])
     systems = paper_plan.read_systems(["attention_xml"], [], data)
-    study = Study(tmp_path / "out", data, systems, scale="paper", fields=TINY)
+    settings = paper_settings.read_settings([], TINY, data, systems)
+    study = Study(tmp_path / "out", data, systems, scale="paper", settings=settings)
     paper_steps.run_steps(study.out, study.steps())
     split, num_labels = tiny_store.splits["test"], len(tiny_store.label_names)
     model = load(tmp_path / "out/absl/attention_xml/train/run")
@@ -209,7 +210,8 @@ def test_models_are_trained_here(
     files = {path: path.stat().st_mtime_ns for path in study.out.rglob("*") if path.is_file()}
     paper_steps.run_steps(study.out, study.steps())
     assert {p: p.stat().st_mtime_ns for p in study.out.rglob("*") if p.is_file()} == files
-    other = Study(tmp_path / "out", data, systems, scale="paper", fields=[*TINY, "seed=1"])
+    settings = paper_settings.read_settings([], [*TINY, "seed=1"], data, systems)
+    other = Study(tmp_path / "out", data, systems, scale="paper", settings=settings)
     with pytest.raises(ConfigError, match=r"config\.seed: 0 there, 1 here"):
         paper_steps.run_steps(other.out, other.steps())
 
@@ -248,19 +250,43 @@ def test_settings_by_scale_and_by_file(tmp_path: Path) -> None:
         " c.model.hidden = 7\n return c\n"
     )
     rcv1, mine = paper_plan.read_data(["rcv1", f"mine={tmp_path}"])
+    systems = paper_plan.read_systems(["xml_rnn", "xml_cnn"], [], [rcv1, mine])
+    settings = paper_settings.read_settings(
+        [f"mine/xml_cnn={file}"],
+        ["seed=4", "mine:train.epochs=3", "mine/xml_cnn:train.epochs=5", "rcv1/xml_rnn:seed=6"],
+        [rcv1, mine],
+        systems,
+    )
 
-    def hidden(data: paper_plan.DataSet, method: str, scale: str) -> int:
-        return paper_plan.config_of(
-            data, method, scale, {"mine/xml_cnn": str(file)}, ()
-        ).model.hidden
+    def found(data: paper_plan.DataSet, method: str, scale: str) -> tuple[int, int, int]:
+        config = paper_settings.config_of(data, method, scale, settings)
+        assert config.model.name == method
+        return config.model.hidden, config.train.epochs, config.seed
 
-    assert hidden(rcv1, "xml_rnn", "paper") == 256
-    assert hidden(rcv1, "xml_rnn", "small") == hidden(mine, "xml_rnn", "small") == 32
-    assert hidden(mine, "xml_cnn", "small") == hidden(mine, "xml_cnn", "paper") == 7
-    config = paper_plan.config_of(mine, "xml_cnn", "small", {}, ["train.epochs=3", "seed=4"])
-    assert (config.train.epochs, config.seed, config.model.name) == (3, 4, "xml_cnn")
-    with pytest.raises(ConfigError, match="it should be FIELD=VALUE"):
-        paper_plan.config_of(mine, "xml_cnn", "small", {}, ["seed"])
+    assert found(rcv1, "xml_rnn", "paper") == (256, 50, 6)
+    assert found(rcv1, "xml_cnn", "paper") == (256, 50, 4)
+    assert found(rcv1, "xml_cnn", "small") == (32, 10, 4)
+    assert found(mine, "xml_rnn", "small") == (32, 3, 4)
+    assert found(mine, "xml_cnn", "small") == found(mine, "xml_cnn", "paper") == (7, 5, 4)
+
+
+@pytest.mark.parametrize(
+    ("files", "fields", "told"),
+    [
+        ([], ["seed"], "--set has 'seed'; expected FIELD=VALUE or SCOPE:FIELD=VALUE"),
+        ([], ["rcv:seed=1"], "one of rcv1, rcv1/xml_rnn."),
+        ([], ["rcv1/parabel:seed=1"], "--set has 'rcv1/parabel:seed=1'; expected"),
+        (["x.py"], [], "--config has 'x.py'; expected SCOPE=FILE"),
+        (["=x.py"], [], "--config has '=x.py'; expected"),
+        (["other=x.py"], [], "one of rcv1, rcv1/xml_rnn."),
+    ],
+)
+def test_settings_of_nothing_are_told(files: list[str], fields: list[str], told: str) -> None:
+    data = paper_plan.read_data(["rcv1"])
+    systems = paper_plan.read_systems(["xml_rnn"], [], data)
+    with pytest.raises(ConfigError) as error:
+        paper_settings.read_settings(files, fields, data, systems)
+    assert told in str(error.value)
 
 
 def test_sizes_are_counted_before_there_is_a_store(tmp_path: Path) -> None:
