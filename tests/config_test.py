@@ -53,6 +53,7 @@ def test_the_defaults_are_the_papers_setting_for_medium_data_sets() -> None:
         ("model.name", "xml-rnn"),
         ("model.filter_widths", ()),
         ("model.filter_widths", (2, 0)),
+        ("model.filter_widths", (2, 2**31)),
         ("model.filters", 0),
         ("model.chunks", 0),
         ("model.bottleneck", 0),

@@ -88,7 +88,17 @@ def test_an_impossible_value_is_refused(parse: Parse) -> None:
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("--config.model.hiden=3", "Did you mean: config.model.hidden"),
+        (
+            "--config.model.hiden=3",
+            "error: --config.model.hiden: there is no such configuration field; did you mean "
+            "--config.model.hidden?",
+        ),
+        ("--config.epoch=3", "did you mean --config.train.epochs?"),
+        ("--config.model.lerning_rate=3", "did you mean --config.train.learning_rate?"),
+        ("--compilation_cash=off", "there is no such flag; did you mean --compilation_cache?"),
+        ("--zzz", "error: --zzz: there is no such flag; --help lists all."),
+        ("--config.model.dropout=nan", "--config.model.dropout is nan; it must be a number."),
+        ("--config.train.learning_rate=fast", "--config.train.learning_rate=fast: "),
         ("--config.model.hidden=wide", "config.model.hidden"),
         ("--config.train.decay=cosin", "value should be one of"),
         ("stray", "Unexpected argument: 'stray'. Options begin with --"),
