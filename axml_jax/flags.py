@@ -187,6 +187,11 @@ def _set_up_jax() -> None:
         os.environ["XLA_FLAGS"] = f"{chosen} --xla_gpu_exclude_nondeterministic_ops=true".strip()
 
 
+def _lacks_memory(error: Exception) -> bool:
+    # XLA's errors have one type for all and begin with a code.
+    return isinstance(error, MemoryError) or str(error).startswith("RESOURCE_EXHAUSTED")
+
+
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
     """Makes SIGTERM an exception, so that what is half written is removed; a second one kills."""
@@ -238,6 +243,11 @@ def run(main: Callable[[Sequence[str]], None], *, handles_sigterm: bool = False)
             sys.exit(_BROKEN_PIPE)
         except (InputError, ConfigError, NotImplementedError, OSError) as error:
             complain(str(error))
+            sys.exit(1)
+        except (MemoryError, RuntimeError) as error:
+            if not _lacks_memory(error):
+                raise
+            complain(f"there is not enough memory: {error}; smaller batches and widths need less.")
             sys.exit(1)
         except KeyboardInterrupt:
             print("stopped by Ctrl-C", file=sys.stderr)

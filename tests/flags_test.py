@@ -130,10 +130,47 @@ def test_an_error_of_the_user_is_one_line(
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{line}\n")
 
 
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        ("import numpy; numpy.ones(2**55)", "Unable to allocate 256. PiB"),
+        (
+            "import jax; raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory')",
+            "RESOURCE_EXHAUSTED: Out of memory",
+        ),
+    ],
+)
+def test_too_little_memory_is_one_line(
+    body: str, cause: str, user_environment: dict[str, str]
+) -> None:
+    done = run(body, user_environment)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith(f"error: there is not enough memory: {cause}")
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "told"), [("SIGTERM", 143, "SIGTERM"), ("SIGINT", 130, "Ctrl-C")]
+)
+def test_a_script_that_is_ended_tidies_up(
+    name: str, status: int, told: str, user_environment: dict[str, str]
+) -> None:
+    body = f"""
+    import os, signal, time
+    try:
+        os.kill(os.getpid(), signal.{name}); time.sleep(9)
+    finally:
+        print("tidy")
+"""
+    done = run(body.strip(), user_environment)
+    assert (done.returncode, done.stdout) == (status, "tidy\n")
+    assert done.stderr == f"stopped by {told}\n"
+
+
 def test_an_error_of_ours_keeps_its_traceback(user_environment: dict[str, str]) -> None:
-    done = run("raise ValueError('a bug')", user_environment)
-    assert done.returncode == 1
-    assert "Traceback" in done.stderr
+    for error in ("ValueError", "RuntimeError"):
+        done = run(f"raise {error}('a bug')", user_environment)
+        assert done.returncode == 1
+        assert "Traceback" in done.stderr
 
 
 def test_success_is_quiet(user_environment: dict[str, str]) -> None:

@@ -32,7 +32,7 @@ def test_the_first_line_or_the_name_tells(
     file: str, lines: list[str], format: str, expected: list[tuple[int, str, str]]
 ) -> None:
     found = open_new_texts(lines, file)
-    assert (found.format, list(found.texts)) == (format, expected)
+    assert (found.format, [new[:3] for new in found.texts]) == (format, expected)
     assert bool(found.reason) == (format != "lines")
     plain = open_new_texts(lines, file, "lines")
     assert [new.text for new in plain.texts] == lines
@@ -42,10 +42,10 @@ def test_the_first_line_or_the_name_tells(
 def test_fields_by_name() -> None:
     lines = ['{"title": "t", "body": "b", "key": 3}']
     found = open_new_texts(lines, "f", text_fields=("title", "body"), id_field="key")
-    assert list(found.texts) == [(1, "3", "t\nb")]
+    assert [new[:3] for new in found.texts] == [(1, "3", "t\nb")]
     rows = ["key,body,title", "k,b,t"]
     found = open_new_texts(rows, "f.csv", text_fields=("title", "body"), id_field="key")
-    assert list(found.texts) == [(2, "k", "t\nb")]
+    assert [new[:3] for new in found.texts] == [(2, "k", "t\nb")]
 
 
 @pytest.mark.parametrize(
