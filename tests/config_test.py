@@ -227,6 +227,13 @@ def test_a_missing_file_is_told_with_the_nearest(
         config_lib.load_file("reuters")
 
 
+def test_a_file_that_is_no_python_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text("{}")
+    with pytest.raises(InputError, match=r"a configuration is a Python file, NAME\.py\."):
+        config_lib.load_file(path)
+
+
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "launch" / "configs"
 CONFIGS = sorted(CONFIG_FOLDER.glob("*.py"))
 

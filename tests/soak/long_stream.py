@@ -58,35 +58,34 @@ def soak(run: Path, documents: int, environment: Mapping[str, str] | None = None
     Raises:
       AssertionError: An answer that belongs to another line, or is of the other kind.
     """
-    process = subprocess.Popen(
+    told: list[bytes] = []
+    lines, bad = 0, 0
+    memory: list[int] = []
+    with subprocess.Popen(
         [sys.executable, str(SCRIPT), f"--run={run}", "--top_k=2"],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )
-    assert process.stdin
-    assert process.stdout
-    assert process.stderr
-    feeder = threading.Thread(target=_feed, args=(process.stdin, documents), daemon=True)
-    told: list[bytes] = []
-    listener = threading.Thread(target=lambda pipe: told.extend(pipe), args=(process.stderr,))
-    feeder.start()
-    listener.start()
-    lines, bad = 0, 0
-    memory: list[int] = []
-    for lines, content in enumerate(process.stdout, start=1):
-        answer = json.loads(content)
-        is_bad = lines % BAD_EVERY == 0
-        assert (answer["line"], "error" in answer) == (lines, is_bad), content
-        assert is_bad or (len(answer["labels"]), answer["id"]) == (2, str(lines)), content
-        bad += is_bad
-        if lines % max(1, documents // _SAMPLES) == 0:
-            memory += filter(None, [_resident(process.pid)])  # 0 once it has ended
-    feeder.join()
-    status = process.wait()
-    listener.join()
-    return Soaked(lines, bad, status, b"".join(told).decode(), memory)
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        feeder = threading.Thread(target=_feed, args=(process.stdin, documents), daemon=True)
+        listener = threading.Thread(target=told.extend, args=(process.stderr,), daemon=True)
+        feeder.start()
+        listener.start()
+        for lines, content in enumerate(process.stdout, start=1):
+            answer = json.loads(content)
+            is_bad = lines % BAD_EVERY == 0
+            assert (answer["line"], "error" in answer) == (lines, is_bad), content
+            assert is_bad or (len(answer["labels"]), answer["id"]) == (2, str(lines)), content
+            bad += is_bad
+            if lines % max(1, documents // _SAMPLES) == 0:
+                memory += filter(None, [_resident(process.pid)])  # 0 once it has ended
+        feeder.join()
+        listener.join()
+    return Soaked(lines, bad, process.returncode, b"".join(told).decode(), memory)
 
 
 def _feed(pipe: object, documents: int) -> None:
