@@ -74,9 +74,9 @@ def main(argv: Sequence[str]) -> None:
     from axml_jax.jsonio import write_json
     from axml_jax.progress import say
 
-    path = pathlib.Path(_STORE.value)
+    path, cut_offs = pathlib.Path(_STORE.value), _cut_offs()
     _require_store(path)
-    cut_offs, store = _cut_offs(), open_store(path)
+    store = open_store(path)
     out = statistics_folder.claim(_OUT.value) if _OUT.value else None
     name = _NAME.value or path.resolve().name
     found = statistics.gather(store, name, cut_offs, similarity=_SIMILARITY.value)
