@@ -18,11 +18,12 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 # The steps of one command stand in each other's light when run side by side; -j changes nothing.
 .NOTPARALLEL:
-.PHONY: help demo test test-gpu lint format types wheel clean environment
+.PHONY: help demo test error-paths test-gpu lint format types wheel clean environment
 
 help:
 	@echo 'make demo      prepare real text, train a model on it, show how good it is (under 10 minutes)'
 	@echo 'make test      linter, formatter, type checker and all tests'
+	@echo 'make error-paths  all tests under coverage; fails on an error of ours that no test reaches'
 	@echo 'make test-gpu  the tests that need a GPU (install the CUDA build of jax: .venv/bin/pip install -e ".[cuda]")'
 	@echo 'make lint      linter and formatter, as checks'
 	@echo 'make format    let the linter and the formatter mend the files'
@@ -47,6 +48,14 @@ test: lint types
 	@echo '== pytest'
 	@$(BIN)/python -m pytest -q $(PYTEST_FLAGS)
 	@echo '== all passed: ruff check, ruff format, mypy, pytest'
+
+# In .cache/coverage a file of each process, hundreds of them; what was there is of other sources.
+error-paths: $(BIN)/.ready-dev
+	@rm -rf .cache/coverage && mkdir -p .cache/coverage
+	@echo '== pytest under coverage'
+	@$(BIN)/python -m coverage run -m pytest -q $(PYTEST_FLAGS)
+	@echo '== error paths'
+	@$(BIN)/python tests/error_paths.py
 
 test-gpu: $(BIN)/.ready-dev
 	@AXML_TEST_PLATFORM=gpu $(BIN)/python -m pytest -q -m gpu

@@ -227,10 +227,11 @@ class Config(_Section):
                 f"config.train.clip_norm is {self.train.clip_norm}; it must be a number of at "
                 "least 0."
             )
-        if not self.model.filter_widths or min(self.model.filter_widths) < 1:
+        widths = self.model.filter_widths
+        if not widths or not all(1 <= width <= _MANY for width in widths):
             raise ConfigError(
-                f"config.model.filter_widths is {self.model.filter_widths}; it must name one or "
-                "more widths, each of at least one word, such as 2,4,8."
+                f"config.model.filter_widths is {widths}; it must name one or more widths, each "
+                "of at least one word, such as 2,4,8."
             )
         widths = self.model.fully_connected
         if len(widths) not in (1, 2) or not all(1 <= width <= _MANY for width in widths):

@@ -7,20 +7,26 @@ goes into its environment variables, before anybody imports it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from absl import app, flags, logging
 
 from axml_jax import config as config_lib
+from axml_jax import runs
 from axml_jax.baselines import choices as reading_choices
+from axml_jax.command_line import complain, parse
 from axml_jax.errors import ConfigError, InputError
-from axml_jax.tables import printable
+from axml_jax.jsonio import read_json
 
 _BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
+_CTRL_C = 130  # the same of SIGINT
+_TERMINATED = 143  # and of SIGTERM
 
 
 def define_config(default: str | None = None) -> None:
@@ -74,6 +80,21 @@ def check_output(flag: str, path: str, inputs: Sequence[str] = ()) -> None:
         raise ConfigError(f"--{flag} is {path}, which is a folder.")
     if any(os.path.realpath(path) == os.path.realpath(other) for other in inputs):
         raise ConfigError(f"--{flag} is {path}, which is read and would be overwritten.")
+
+
+def check_top_k(top_k: int, run: str) -> None:
+    """Tells now, not after JAX and the weights are loaded, that a model has fewer labels.
+
+    Raises:
+      ConfigError: --top_k is above the labels of the model.
+      InputError: This is no run, or its labels cannot be read.
+    """
+    runs.read_description(run)
+    labels = read_json(pathlib.Path(run) / "labels.json")
+    names = labels.get("names") if isinstance(labels, dict) else None
+    # Whoever loads the model tells what else is wrong with the file.
+    if isinstance(names, list) and top_k > len(names):
+        raise ConfigError(f"--top_k is {top_k}, but the model has {len(names)} labels.")
 
 
 def define_reading() -> None:
@@ -166,8 +187,35 @@ def _set_up_jax() -> None:
         os.environ["XLA_FLAGS"] = f"{chosen} --xla_gpu_exclude_nondeterministic_ops=true".strip()
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
-    """Runs a script's main; bad input ends it with one clear line instead of a traceback."""
+def _lacks_memory(error: Exception) -> bool:
+    # XLA's errors have one type for all and begin with a code.
+    return isinstance(error, MemoryError) or str(error).startswith("RESOURCE_EXHAUSTED")
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Makes SIGTERM an exception, so that what is half written is removed; a second one kills."""
+
+    def end(number: int, frame: Any) -> None:
+        del frame
+        signal.signal(number, signal.SIG_DFL)
+        print("stopped by SIGTERM", file=sys.stderr)
+        sys.exit(_TERMINATED)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run(main: Callable[[Sequence[str]], None], *, handles_sigterm: bool = False) -> None:
+    """Runs a script's main; bad input ends it with one clear line instead of a traceback.
+
+    Args:
+      main: Gets the arguments that are no flags.
+      handles_sigterm: Whether it sees to that signal itself.
+    """
     # Who has imported JAX already has it set up.
     sets_up_jax = "jax" not in sys.modules
     if sets_up_jax:
@@ -175,15 +223,17 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
 
     def guarded(argv: Sequence[str]) -> None:
         if len(argv) > 1:
-            raise app.UsageError(f"Unexpected argument: {argv[1]!r}. Options begin with --.")
+            complain(f"Unexpected argument: {argv[1]!r}. Options begin with --.")
+            sys.exit(1)
         if not flags.FLAGS["verbosity"].present:
             # At "info", the default, orbax tells of each step of each checkpoint.
             logging.set_verbosity(logging.WARNING)
         if sets_up_jax:
             _set_up_jax()
         try:
-            main(argv)
-            sys.stdout.flush()
+            with contextlib.nullcontext() if handles_sigterm else _ended_by_sigterm():
+                main(argv)
+                sys.stdout.flush()
         except BrokenPipeError:
             # The reader of our output has gone (`| head`); nothing is left to say, and Python's
             # last flush at exit must not say it either.
@@ -192,7 +242,15 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
             os.dup2(nowhere, sys.stderr.fileno())
             sys.exit(_BROKEN_PIPE)
         except (InputError, ConfigError, NotImplementedError, OSError) as error:
-            print("error:", printable(" ".join(str(error).splitlines())), file=sys.stderr)
+            complain(str(error))
             sys.exit(1)
+        except (MemoryError, RuntimeError) as error:
+            if not _lacks_memory(error):
+                raise
+            complain(f"there is not enough memory: {error}; smaller batches and widths need less.")
+            sys.exit(1)
+        except KeyboardInterrupt:
+            print("stopped by Ctrl-C", file=sys.stderr)
+            sys.exit(_CTRL_C)
 
-    app.run(guarded)
+    app.run(guarded, flags_parser=parse)

@@ -1,13 +1,36 @@
-"""JSON files: written whole or not at all, and read with errors that name the file."""
+"""Files written whole or not at all; JSON read with errors that name the file."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from axml_jax.errors import InputError
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str]) -> Iterator[str]:
+    """A place to write a file that appears under its name when its block has ended well.
+
+    Until then it is NAME.partial, which is removed where the block fails.  One that a killed
+    process left is written over by the next that writes the same file.
+
+    Args:
+      path: The file; what is there is replaced.
+
+    Yields:
+      The path to write to.
+    """
+    partial = f"{os.fspath(path)}.partial"
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        pathlib.Path(partial).unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from axml_jax.data.batches import pad_documents
+from axml_jax.errors import InputError
 from axml_jax.layout import ByDocuments, Layout
 from axml_jax.models.text_model import TextModel
 
@@ -106,7 +107,7 @@ class Predictor:
             logits[rows] = np.asarray(some_logits).reshape(-1, k)[: len(rows)]
             label_ids[rows] = np.asarray(some_ids).reshape(-1, k)[: len(rows)]
         if not np.isfinite(logits).all():
-            raise ValueError(
+            raise InputError(
                 "the model's scores are not finite: its weights are not, so training has "
                 "diverged. Train anew with a lower config.train.learning_rate."
             )

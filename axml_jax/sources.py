@@ -43,13 +43,11 @@ class Reading(NamedTuple):
 
 
 def documents_of(data: Store, split: str) -> Split:
-    """The documents of a split; InputError where there is no such split, or nothing in it."""
+    """The documents of a split, one or more; InputError where there is no such split."""
     if split not in data.splits:
         raise InputError(
             f"the store has no split {split!r}; it has {', '.join(data.splits)}.", file=data.path
         )
-    if len(data.splits[split]) == 0:
-        raise InputError(f"the split {split!r} has no documents.", file=data.path)
     return data.splits[split]
 
 

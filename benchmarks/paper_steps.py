@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from axml_jax.errors import ConfigError
+from axml_jax.errors import ConfigError, InputError
 from axml_jax.jsonio import read_json, write_json
 from axml_jax.progress import say
 from axml_jax.tables import show_table
 
 DONE = "done.json"
+_STUDY = "study.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,24 @@ class Step:
     key: Callable[[], dict[str, Any]]
     seconds: float | None = None
     continues: bool = False
+
+
+def claim(out: Path) -> None:
+    """Makes the folder of a study, or takes the one that an earlier start of it made.
+
+    Raises:
+      InputError: Something else is there, which the steps would replace.
+    """
+    made = out / _STUDY
+    # Studies of before had no such file.
+    is_study = made.is_file() or any(out.glob(f"*/{DONE}")) or any(out.glob(f"*/*/{DONE}"))
+    if out.exists() and not is_study and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(
+            "it exists, is not empty and holds no study; name another --out, which will be made.",
+            file=out,
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(made, {"format": "axml_jax.study", "version": 1})
 
 
 def is_done(out: Path, step: Step) -> bool:

@@ -92,7 +92,7 @@ def main(argv: Sequence[str]) -> None:
     paper_steps.show_plan(study.out, steps)
     if _PLAN_ONLY.value:
         return
-    study.out.mkdir(parents=True, exist_ok=True)
+    paper_steps.claim(study.out)
     with runs.locked(study.out):
         paper_steps.run_steps(study.out, steps)
         tables = paper_content.all_tables(study)

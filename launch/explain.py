@@ -9,7 +9,6 @@ The page needs no network and no other file; the picture holds one document and 
 
 import itertools
 import os
-import pathlib
 from collections.abc import Iterator, Sequence
 
 from absl import flags
@@ -19,6 +18,7 @@ from axml_jax.data.corpus import Document
 from axml_jax.data.readers.documents import Options
 from axml_jax.data.readers.line_aligned import open_line_aligned
 from axml_jax.errors import ConfigError, InputError
+from axml_jax.jsonio import whole_file
 
 _RUN = flags.DEFINE_string("run", "", "The run folder.")
 _TEXT = flags.DEFINE_multi_string("text", [], "A text; may be given several times.")
@@ -59,6 +59,8 @@ def _refuse_strangers(documents: list[Document], names: list[str]) -> None:
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    if _TOP_K.value:
+        axml_flags.check_top_k(_TOP_K.value, _RUN.value)
     limit = _DOCUMENTS.value
     documents = list(itertools.islice(_documents(), limit + 1))  # one more tells of more
     is_cut, documents = len(documents) > limit, documents[:limit]
@@ -66,9 +68,7 @@ def main(argv: Sequence[str]) -> None:
     is_picture = (_FORMAT.value or os.path.splitext(output)[1][1:].lower()) == "png"
     if is_picture and len(documents) > 1:
         raise ConfigError("a picture holds one document: --documents 1 draws the first.")
-    for given in filter(None, (_INPUT.value, _LABELS.value)):
-        if os.path.exists(output) and os.path.samefile(given, output):
-            raise ConfigError(f"--output is the file {given}, which it would overwrite.")
+    axml_flags.check_output("output", output, list(filter(None, (_INPUT.value, _LABELS.value))))
     # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax.explain import explain
     from axml_jax.explain_page import write_page
@@ -81,17 +81,13 @@ def main(argv: Sequence[str]) -> None:
     texts = [document.text for document in documents]
     labels = [document.labels for document in documents] if _LABELS.value else None
     explained = progress(explain(model, texts, labels, _TOP_K.value), "explaining", len(texts))
-    partial = f"{output}.partial"
-    try:
+    with whole_file(output) as partial:
         if is_picture:
             draw_picture(next(iter(explained)), partial)
         else:
             name = os.path.basename(os.path.abspath(_RUN.value))
             with open(partial, "w", encoding="utf-8") as file:
                 file.writelines(write_page(explained, f"What the model in {name} attends to"))
-        os.replace(partial, output)
-    finally:
-        pathlib.Path(partial).unlink(missing_ok=True)
     more = "; there are more, see --documents" if is_cut and not is_picture else ""
     say(f"{len(texts):,} {'document' if len(texts) == 1 else 'documents'} in {output}{more}")
 

@@ -8,9 +8,7 @@ training, documents with a near-duplicate in another split, and the most frequen
 With --out it writes all numbers to statistics.json, and the pictures lengths.png and labels.png.
 """
 
-import os
 import pathlib
-import tempfile
 from collections.abc import Sequence
 
 from absl import flags
@@ -64,34 +62,27 @@ def _require_store(path: pathlib.Path) -> None:
         )
 
 
-def _writable_folder(path: str) -> pathlib.Path:
-    """Made, and tried before the work begins."""
-    try:
-        os.makedirs(path, exist_ok=True)
-        tempfile.TemporaryFile(dir=path).close()
-    except OSError as error:
-        raise InputError(
-            f"nothing can be written there ({error.strerror}); choose another --out", file=path
-        ) from error
-    return pathlib.Path(path)
-
-
 def main(argv: Sequence[str]) -> None:
     del argv
-    from axml_jax.data import statistics, statistics_plot, statistics_tables
+    from axml_jax.data import (
+        statistics,
+        statistics_folder,
+        statistics_plot,
+        statistics_tables,
+    )
     from axml_jax.data.store import open_store
     from axml_jax.jsonio import write_json
     from axml_jax.progress import say
 
-    path = pathlib.Path(_STORE.value)
+    path, cut_offs = pathlib.Path(_STORE.value), _cut_offs()
     _require_store(path)
-    cut_offs, store = _cut_offs(), open_store(path)
-    out = _writable_folder(_OUT.value) if _OUT.value else None
+    store = open_store(path)
+    out = statistics_folder.claim(_OUT.value) if _OUT.value else None
     name = _NAME.value or path.resolve().name
     found = statistics.gather(store, name, cut_offs, similarity=_SIMILARITY.value)
     statistics_tables.show(found)
     if out is not None:
-        write_json(out / "statistics.json", found)
+        write_json(out / statistics_folder.NUMBERS, found)
         pictures = statistics_plot.draw(found, out)
         say(f"written: {', '.join(map(str, [out / 'statistics.json', *pictures]))}")
 

@@ -5,21 +5,21 @@
     python launch/predict.py --run RUN --input new.csv --text_column title,body
 
 JSON lines, CSV and TSV are told by their first line or their name; labels in them are passed over.
-A file of output appears when it is whole; until then its name ends in .partial.
+A file of output appears when it is whole; until then its name ends in .partial.  Where bad texts
+are answered (--on_bad_row), {"line": 3, "error": ...} stands in the place of one.
 """
 
-import json
 import os
 import sys
-from collections import deque
 from collections.abc import Iterator, Sequence
 
 from absl import flags
 
 from axml_jax import flags as axml_flags
-from axml_jax.data.corpus import open_bytes, read_byte_lines, read_lines
-from axml_jax.data.new_texts import FORMATS, LINES, open_new_texts, stream_lines
-from axml_jax.errors import ConfigError
+from axml_jax.data.corpus import open_bytes, read_byte_lines
+from axml_jax.data.line_stream import Line, stream_lines
+from axml_jax.data.new_texts import FORMATS, LINES, open_new_texts
+from axml_jax.tables import printable
 
 _RUN = flags.DEFINE_string("run", "", "The run folder.")
 _INPUT = flags.DEFINE_string("input", "-", "Texts, .gz and .xz too; - is standard input.")
@@ -39,60 +39,55 @@ _TOP_K = flags.DEFINE_integer(
 _MIN_PROBABILITY = flags.DEFINE_float(
     "min_probability", 0.0, "Leave out labels less probable than this.", 0.0, 1.0
 )
+_ON_BAD_ROW = flags.DEFINE_enum(
+    "on_bad_row",
+    "auto",
+    ["auto", "answer", "stop"],
+    "A text that cannot be read (no UTF-8, no JSON, a field missing): answer it with an error in "
+    "its place, and exit with status 3 at the end; or stop at it. auto answers on standard input, "
+    "where somebody waits for the next answers, and stops in a file, which can be mended first.",
+)
+_SOME_BAD = 3  # the exit status
 axml_flags.require("run")
 
 
-def _input(name: str) -> Iterator[str]:
-    if _INPUT.value == "-":
-        return stream_lines(sys.stdin.buffer, name)
-    # A wrong name is told at once, before anything is written.
-    open_bytes(_INPUT.value).close()
-    if os.path.exists(_OUTPUT.value) and os.path.samefile(_INPUT.value, _OUTPUT.value):
-        raise ConfigError("--output is the file of --input, which it would overwrite.")
-    return read_lines(_INPUT.value)
+def _lines(name: str) -> Iterator[Line]:
+    if _OUTPUT.value != "-":
+        inputs = [] if _INPUT.value == "-" else [_INPUT.value]
+        axml_flags.check_output("output", _OUTPUT.value, inputs)
+    stream = sys.stdin.buffer if _INPUT.value == "-" else open_bytes(_INPUT.value)
+    return stream_lines(stream, name)
 
 
 def main(argv: Sequence[str]) -> None:
     del argv
     name = "standard input" if _INPUT.value == "-" else _INPUT.value
-    found = open_new_texts(_input(name), name, _FORMAT.value, _TEXT.value, _ID.value)
+    stops = _ON_BAD_ROW.value == "stop" or (_ON_BAD_ROW.value == "auto" and _INPUT.value != "-")
+    if _TOP_K.value:
+        axml_flags.check_top_k(_TOP_K.value, _RUN.value)
+    lines = _lines(name)
+    found = open_new_texts(lines, name, _FORMAT.value, _TEXT.value, _ID.value, stops)
     # jax takes seconds to import; mistakes on the command line are told before that.
+    from axml_jax.answering import answers, write_answers
     from axml_jax.model import load
-    from axml_jax.progress import progress, say
+    from axml_jax.progress import say
 
     model = load(_RUN.value)
-    if _TOP_K.value and _TOP_K.value > len(model.label_names):
-        raise ConfigError(
-            f"--top_k is {_TOP_K.value}, but the model has {len(model.label_names)} labels."
-        )
     if found.reason:
         say(f"{name} is read as {found.format}: {found.reason}; --format {LINES} overrules it")
-    waiting: deque[dict[str, int | str]] = deque()  # read ahead of their answers
-
-    def texts() -> Iterator[str]:
-        for new in found.texts:
-            waiting.append({"line": new.line, "id": new.id} if new.id else {"line": new.line})
-            yield new.text
-
-    answers = model.predict_stream(texts(), _TOP_K.value, _MIN_PROBABILITY.value)
     # A pipe can be read only once, so nothing is counted there; rows of CSV are no lines.
-    counted = os.path.isfile(_INPUT.value) and found.format != "csv"
+    counted = stops and os.path.isfile(_INPUT.value) and found.format != "csv"
     total = sum(1 for _ in read_byte_lines(_INPUT.value)) if counted else None
-    to_standard_output = _OUTPUT.value == "-"
-    partial = f"{_OUTPUT.value}.partial"
-    place = sys.stdout.fileno() if to_standard_output else partial
-    written = 0
-    with open(place, "w", encoding="utf-8", closefd=not to_standard_output) as output:
-        for labels in progress(answers, "predicting", total):
-            # A label without a title has no such entry.
-            named = [{k: v for k, v in x._asdict().items() if v is not None} for x in labels]
-            record = {**waiting.popleft(), "labels": named}
-            # ASCII: a label's name cannot send control codes to a terminal.
-            output.write(json.dumps(record, ensure_ascii=to_standard_output) + "\n")
-            written += 1
-    if not to_standard_output:
-        os.replace(partial, _OUTPUT.value)
-        say(f"{written:,} lines in {_OUTPUT.value}")
+    answered = answers(model, found.texts, _TOP_K.value, _MIN_PROBABILITY.value)
+    done = write_answers(answered, _OUTPUT.value, total)
+    if _OUTPUT.value != "-":
+        say(f"{done.written:,} lines in {_OUTPUT.value}")
+    if done.first:
+        say(
+            f"{done.bad:,} of {done.written:,} texts cannot be read, and have an error in their "
+            f"place; the first: {printable(str(done.first.error))}"
+        )
+        sys.exit(_SOME_BAD)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,13 @@ axml_flags.define_config()
 def main(argv: Sequence[str]) -> None:
     del argv
     config = axml_flags.read_config()
+    alone = _COORDINATOR.value is _NUM_PROCESSES.value is None and not _DISTRIBUTED.value
+    if alone and config.model.name != "parabel":
+        # Settings before data; several processes know their devices once they have met.
+        from axml_jax.layout import check_devices
+        from axml_jax.train.processes import all_devices
+
+        check_devices(config, all_devices(_DEVICES.value))
     store = open_store(_STORE.value)
     # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax.progress import say
@@ -84,4 +91,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    axml_flags.run(main)
+    axml_flags.run(main, handles_sigterm=True)

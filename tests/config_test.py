@@ -53,6 +53,7 @@ def test_the_defaults_are_the_papers_setting_for_medium_data_sets() -> None:
         ("model.name", "xml-rnn"),
         ("model.filter_widths", ()),
         ("model.filter_widths", (2, 0)),
+        ("model.filter_widths", (2, 2**31)),
         ("model.filters", 0),
         ("model.chunks", 0),
         ("model.bottleneck", 0),
@@ -224,6 +225,13 @@ def test_a_missing_file_is_told_with_the_nearest(
     monkeypatch.chdir(root)
     with pytest.raises(InputError, match=r"file\. Did you mean launch/configs/reuters\.py\?"):
         config_lib.load_file("reuters")
+
+
+def test_a_file_that_is_no_python_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text("{}")
+    with pytest.raises(InputError, match=r"a configuration is a Python file, NAME\.py\."):
+        config_lib.load_file(path)
 
 
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "launch" / "configs"

@@ -7,6 +7,7 @@ while this file is read and not in a fixture.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,6 +72,14 @@ def user_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
     if flags:
         environment["XLA_FLAGS"] = " ".join(flags)
     return environment
+
+
+@pytest.fixture
+def heard_ctrl_c() -> Iterator[None]:
+    """Programs that a test starts hear SIGINT, which those of a shell's background do not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,17 @@ def test_an_impossible_value_is_refused(parse: Parse) -> None:
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("--config.model.hiden=3", "Did you mean: config.model.hidden"),
+        (
+            "--config.model.hiden=3",
+            "error: --config.model.hiden: there is no such configuration field; did you mean "
+            "--config.model.hidden?",
+        ),
+        ("--config.epoch=3", "did you mean --config.train.epochs?"),
+        ("--config.model.lerning_rate=3", "did you mean --config.train.learning_rate?"),
+        ("--compilation_cash=off", "there is no such flag; did you mean --compilation_cache?"),
+        ("--zzz", "error: --zzz: there is no such flag; --help lists all."),
+        ("--config.model.dropout=nan", "--config.model.dropout is nan; it must be a number."),
+        ("--config.train.learning_rate=fast", "--config.train.learning_rate=fast: "),
         ("--config.model.hidden=wide", "config.model.hidden"),
         ("--config.train.decay=cosin", "value should be one of"),
         ("stray", "Unexpected argument: 'stray'. Options begin with --"),
@@ -120,10 +130,48 @@ def test_an_error_of_the_user_is_one_line(
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{line}\n")
 
 
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        ("import numpy; numpy.ones(2**55)", "Unable to allocate 256. PiB"),
+        (
+            "import jax; raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory')",
+            "RESOURCE_EXHAUSTED: Out of memory",
+        ),
+    ],
+)
+def test_too_little_memory_is_one_line(
+    body: str, cause: str, user_environment: dict[str, str]
+) -> None:
+    done = run(body, user_environment)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.startswith(f"error: there is not enough memory: {cause}")
+
+
+@pytest.mark.usefixtures("heard_ctrl_c")
+@pytest.mark.parametrize(
+    ("name", "status", "told"), [("SIGTERM", 143, "SIGTERM"), ("SIGINT", 130, "Ctrl-C")]
+)
+def test_a_script_that_is_ended_tidies_up(
+    name: str, status: int, told: str, user_environment: dict[str, str]
+) -> None:
+    body = f"""
+    import os, signal, time
+    try:
+        os.kill(os.getpid(), signal.{name}); time.sleep(9)
+    finally:
+        print("tidy")
+"""
+    done = run(body.strip(), user_environment)
+    assert (done.returncode, done.stdout) == (status, "tidy\n")
+    assert done.stderr == f"stopped by {told}\n"
+
+
 def test_an_error_of_ours_keeps_its_traceback(user_environment: dict[str, str]) -> None:
-    done = run("raise ValueError('a bug')", user_environment)
-    assert done.returncode == 1
-    assert "Traceback" in done.stderr
+    for error in ("ValueError", "RuntimeError"):
+        done = run(f"raise {error}('a bug')", user_environment)
+        assert done.returncode == 1
+        assert "Traceback" in done.stderr
 
 
 def test_success_is_quiet(user_environment: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""JSON files: whole or not at all, and errors that name the file."""
+"""Files whole or not at all, and errors that name the file of JSON."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from axml_jax import runs
 from axml_jax.errors import InputError
-from axml_jax.jsonio import read_json, write_json
+from axml_jax.jsonio import read_json, whole_file, write_json
 
 
 def test_json_and_back(tmp_path: Path) -> None:
@@ -25,6 +25,28 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path, bad: object)
         write_json(tmp_path / "x.json", {"good": 2, "bad": bad})
     assert read_json(tmp_path / "x.json") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    for content in ("old", "new"):
+        with whole_file(path) as partial:
+            Path(partial).write_text(content)
+            assert path.exists() == (content == "new")
+
+
+def test_a_file_that_fails_leaves_what_was_before(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("new")
+
+    def write() -> None:
+        with whole_file(path) as partial:
+            Path(partial).write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x", "new")]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[" * 100_000, b"\xff"])

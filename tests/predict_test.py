@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from axml_jax import predict
+from axml_jax.errors import InputError
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.predict import Predictor, predict_buckets
 
@@ -127,3 +128,9 @@ def test_the_variables_of_the_moment_are_used(variables: Any) -> None:
 )
 def test_lengths_are_a_quarter_a_half_and_all(most: int, buckets: tuple[int, ...]) -> None:
     assert predict_buckets(most) == buckets
+
+
+def test_scores_that_are_not_finite_are_told(variables: Any) -> None:
+    broken = jax.tree.map(lambda leaf: leaf * np.float32(np.nan), variables)
+    with pytest.raises(InputError, match=r"scores are not finite: .* training has diverged"):
+        list(predictor(broken).top_k(DOCUMENTS[:2], 3))

@@ -23,6 +23,7 @@ from axml_jax.baselines import prediction_files
 from axml_jax.baselines.choices import AUTO, KINDS, LOGIT, PROBABILITY, SCORE
 from axml_jax.baselines.labels import resolve
 from axml_jax.errors import InputError
+from axml_jax.jsonio import whole_file
 from axml_jax.top_k import PAD
 
 
@@ -214,13 +215,11 @@ def write_predictions(
       InputError: The predictions are neither logits nor probabilities.
     """
     probabilities = predictions.probabilities()
-    partial = f"{os.fspath(path)}.partial"
-    with open(partial, "w", encoding="utf-8") as file:
+    with whole_file(path) as partial, open(partial, "w", encoding="utf-8") as file:
         for line in range(len(predictions)):
             span = slice(predictions.offsets[line], predictions.offsets[line + 1])
             labels = list(_records(predictions, probabilities, span, label_names))
             file.write(json.dumps({"line": line + 1, "labels": labels}, ensure_ascii=False) + "\n")
-    os.replace(partial, path)
 
 
 def not_probabilities(predictions: Predictions) -> str:

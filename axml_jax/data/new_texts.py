@@ -9,12 +9,13 @@ from __future__ import annotations
 import csv
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from axml_jax.data.corpus import MAX_LINE
-from axml_jax.data.readers.csv_rows import allow_cells, rows_of
+from axml_jax.data.line_stream import Line, sound
+from axml_jax.data.readers.csv_rows import allow_cells
 from axml_jax.data.readers.record import Record
 from axml_jax.data.readers.sniffing import data_suffix
 from axml_jax.data.readers.tsv import COLUMNS, read_header
@@ -32,11 +33,13 @@ class NewText(NamedTuple):
       line: The line at which it begins, from 1.
       id: What the file calls it; "" for nothing.
       text: The text itself, which may be empty.
+      error: What is wrong with it, where something is; id and text are then empty.
     """
 
     line: int
     id: str
     text: str
+    error: InputError | None = None
 
 
 class NewTexts(NamedTuple):
@@ -53,49 +56,34 @@ class NewTexts(NamedTuple):
     texts: Iterator[NewText]
 
 
-def stream_lines(stream: Iterable[bytes], name: str) -> Iterator[str]:
-    """The lines of an open file, as `read_lines` has those of a file by name.
-
-    Args:
-      stream: Lines as bytes: text is UTF-8 whatever the locale says, only a newline ends a line.
-      name: What it is called, for messages.
-
-    Raises:
-      InputError: A line is not UTF-8.
-    """
-    for number, line in enumerate(stream, start=1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise InputError(f"not UTF-8: {error}", file=name, line=number) from error
-
-
 def open_new_texts(
-    lines: Iterable[str],
+    lines: Iterable[Line],
     file: str,
     format: str = "auto",
     text_fields: Sequence[str] = (),
     id_field: str = "",
+    stops: bool = True,
 ) -> NewTexts:
     """Begins to read texts; the first line is read at once.
 
     Args:
-      lines: Lines without their ends.
+      lines: Lines without their ends, or what is wrong with them; see `line_stream`.
       file: What they are from, for its ending and for messages.
       format: One of FORMATS, or "auto": by the first line and the file's ending; a text a line
         where these do not say otherwise.
       text_fields: Fields or columns of the text, joined by newlines; by default `text`.
       id_field: Field or column of the id; by default `id`, where there is one.
+      stops: Whether a bad line ends the reading; else a `NewText` with its error stands for it.
 
     Raises:
-      InputError: A first line that does not go with the fields; while iterating, a damaged line.
+      InputError: A first line that does not go with the fields; while iterating, a bad line.
     """
     path, stream = Path(file), iter(lines)
     first = next(stream, None)
     whole = stream if first is None else itertools.chain([first], stream)
     names, reason = list(text_fields) or ["text"], ""
     if format == "auto":
-        format, reason = _sniff(path, first or "", names)
+        format, reason = _sniff(path, first if isinstance(first, str) else "", names)
     if format not in ("jsonl", "csv") and (text_fields or id_field):
         raise InputError(
             f"--text_column and --id_column concern JSON lines and CSV, and this is read as "
@@ -103,16 +91,32 @@ def open_new_texts(
             file=path,
         )
     if format == LINES:
-        texts = (NewText(number, "", line) for number, line in enumerate(whole, start=1))
-        return NewTexts(format, reason, texts)
-    if format == "jsonl":
-        return NewTexts(format, reason, _objects(whole, path, names, id_field))
-    if format == "csv":
-        allow_cells(MAX_LINE)
-        rows = rows_of((f"{line}\n" for line in whole), path, _HINT)
-        header = [name.strip() for name in next(rows, (1, []))[1]]
-        return NewTexts(format, reason, _columns(rows, path, header, names, id_field))
-    return NewTexts(format, reason, _tabbed(whole, path, COLUMNS[format]))
+        texts = _each(whole, lambda line, number: NewText(number, "", line))
+    elif format == "jsonl":
+        texts = _objects(whole, path, names, id_field)
+    elif format == "csv":
+        texts = _columns(whole, path, names, id_field)
+    else:
+        texts = _tabbed(whole, path, COLUMNS[format])
+    return NewTexts(format, reason, _without_errors(texts) if stops else texts)
+
+
+def _without_errors(texts: Iterable[NewText]) -> Iterator[NewText]:
+    for text in texts:
+        if text.error:
+            raise text.error
+        yield text
+
+
+def _each(lines: Iterable[Line], parse: Callable[[str, int], NewText | None]) -> Iterator[NewText]:
+    """What `parse` makes of each line and its number; None is passed over."""
+    for number, line in enumerate(lines, start=1):
+        try:
+            found = parse(sound(line), number)
+        except InputError as error:
+            found = NewText(number, "", "", error)
+        if found:
+            yield found
 
 
 def _sniff(path: Path, first: str, names: list[str]) -> tuple[str, str]:
@@ -144,22 +148,26 @@ def _sniff(path: Path, first: str, names: list[str]) -> tuple[str, str]:
 
 
 def _objects(
-    lines: Iterable[str], path: Path, names: list[str], id_field: str
+    lines: Iterable[Line], path: Path, names: list[str], id_field: str
 ) -> Iterator[NewText]:
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            record = Record(line, path, number)
-            name = record.identifier(id_field or "id", required=bool(id_field))
-            yield NewText(number, name, record.text(*names))
+    def parse(line: str, number: int) -> NewText | None:
+        if not line.strip():
+            return None
+        record = Record(line, path, number)
+        name = record.identifier(id_field or "id", required=bool(id_field))
+        return NewText(number, name, record.text(*names))
+
+    return _each(lines, parse)
 
 
 def _columns(
-    rows: Iterator[tuple[int, list[str]]],
-    path: Path,
-    header: list[str],
-    names: list[str],
-    id_field: str,
+    lines: Iterator[Line], path: Path, names: list[str], id_field: str
 ) -> Iterator[NewText]:
+    rows = _rows(lines, path)
+    _, first = next(rows, (1, [""]))
+    if isinstance(first, InputError):
+        raise first
+    header = [name.strip() for name in first]
     wanted = [*names, id_field] if id_field else names
     if missing := [name for name in wanted if header.count(name) != 1]:
         raise InputError(
@@ -174,21 +182,60 @@ def _columns(
 
     def read() -> Iterator[NewText]:
         for line, row in rows:
-            if len(row) != len(header):
-                raise InputError(
-                    f"the header has {len(header)} columns, the row that begins here {len(row)}",
-                    file=path,
-                    line=line,
-                )
-            name = "" if place is None else row[place].strip()
-            yield NewText(line, name, "\n".join(row[i] for i in texts))
+            if isinstance(row, InputError):
+                yield NewText(line, "", "", row)
+            elif len(row) != len(header):
+                message = f"the header has {len(header)} columns, the row that begins here "
+                error = InputError(f"{message}{len(row)}", file=path, line=line)
+                yield NewText(line, "", "", error)
+            else:
+                name = "" if place is None else row[place].strip()
+                yield NewText(line, name, "\n".join(row[i] for i in texts))
 
     return read()
 
 
-def _tabbed(lines: Iterable[str], path: Path, columns: tuple[str, ...]) -> Iterator[NewText]:
+class _Ended:
+    """Lines with their ends, counted.  No generator: one that has raised would be at its end."""
+
+    def __init__(self, lines: Iterator[Line]) -> None:
+        self._lines = lines
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.taken += 1
+        return f"{sound(line)}\n"
+
+
+def _rows(lines: Iterator[Line], path: Path) -> Iterator[tuple[int, list[str] | InputError]]:
+    """Rows that are not empty, or what is wrong with them, each with its first line's number."""
+    allow_cells(MAX_LINE)
+    ended = _Ended(lines)
+    reader = csv.reader(ended, strict=True)
+    while True:
+        number = ended.taken + 1
+        try:
+            row: list[str] | InputError = next(reader)
+        except StopIteration:
+            return
+        except InputError as error:
+            row = error
+        except csv.Error as error:
+            message = f"the row that begins here is no CSV ({error}); {_HINT}"
+            row = InputError(message, file=path, line=number)
+        if row:
+            yield number, row
+
+
+def _tabbed(lines: Iterable[Line], path: Path, columns: tuple[str, ...]) -> Iterator[NewText]:
     order = columns
-    for number, line in enumerate(lines, start=1):
+
+    def parse(line: str, number: int) -> NewText | None:
+        nonlocal order
         cells = line.split("\t")
         if len(cells) != len(columns):
             shown = "<TAB>".join(columns)
@@ -198,9 +245,11 @@ def _tabbed(lines: Iterable[str], path: Path, columns: tuple[str, ...]) -> Itera
         header = read_header(line, columns, path) if number == 1 else None
         if header:
             order = header
-            continue
+            return None
         name = cells[order.index("id")].strip() if "id" in order else ""
-        yield NewText(number, name, cells[order.index("text")])
+        return NewText(number, name, cells[order.index("text")])
+
+    return _each(lines, parse)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from axml_jax.data.description import TRAIN
 from axml_jax.data.statistics import RARE
 from axml_jax.errors import ConfigError
+from axml_jax.jsonio import whole_file
 from axml_jax.tables import printable
 
 LENGTHS = "lengths.png"
@@ -55,7 +56,8 @@ def draw(found: Mapping[str, Any], folder: Path) -> list[Path]:
         files = []
         for file, one in ((LENGTHS, _lengths), (LABELS, _labels)):
             figure = one(found, pyplot)
-            figure.savefig(folder / file, dpi=_DPI, metadata={"Software": None})
+            with whole_file(folder / file) as partial:
+                figure.savefig(partial, dpi=_DPI, format="png", metadata={"Software": None})
             pyplot.close(figure)
             files.append(folder / file)
     return files

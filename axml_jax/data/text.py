@@ -252,7 +252,7 @@ class Vocabulary:
         """
         try:
             words = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"the vocabulary cannot be read: {error}", file=path) from error
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise InputError("expected a JSON list of words", file=path)

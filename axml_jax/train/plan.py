@@ -17,7 +17,7 @@ from axml_jax.data.batches import Padding, TrainBatches
 from axml_jax.data.buckets import bucket_lengths
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError, InputError
-from axml_jax.layout import Layout, choose_layout
+from axml_jax.layout import Layout, check_devices, choose_layout
 from axml_jax.models.text_model import TextModel
 from axml_jax.train import initial, processes
 from axml_jax.train.extending import Origin
@@ -164,12 +164,7 @@ def make_plan(
     """
     config.validate()
     data = config.data
-    if data.batch_size % len(devices):
-        raise ConfigError(
-            f"config.data.batch_size is {data.batch_size}, which {len(devices)} devices "
-            f"cannot share evenly; the next that they can is "
-            f"{-(-data.batch_size // len(devices)) * len(devices)}."
-        )
+    check_devices(config, devices)
     layout = choose_layout(devices, store.num_train_labels, config.parallel.labels)
     parts = choose_parts(config, store)
     split = store.splits["train"]

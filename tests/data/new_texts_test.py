@@ -1,8 +1,13 @@
 """Texts to predict for: what a file is taken for, and what is read from it."""
 
+import io
+import lzma
+from pathlib import Path
+
 import pytest
 
-from axml_jax.data.new_texts import open_new_texts
+from axml_jax.data.line_stream import stream_lines
+from axml_jax.data.new_texts import NewText, open_new_texts
 from axml_jax.errors import InputError
 
 CSV = ["id,text,labels", 'a,"one, and', 'a half",x', "", "b,two,y"]
@@ -27,7 +32,7 @@ def test_the_first_line_or_the_name_tells(
     file: str, lines: list[str], format: str, expected: list[tuple[int, str, str]]
 ) -> None:
     found = open_new_texts(lines, file)
-    assert (found.format, list(found.texts)) == (format, expected)
+    assert (found.format, [new[:3] for new in found.texts]) == (format, expected)
     assert bool(found.reason) == (format != "lines")
     plain = open_new_texts(lines, file, "lines")
     assert [new.text for new in plain.texts] == lines
@@ -37,10 +42,10 @@ def test_the_first_line_or_the_name_tells(
 def test_fields_by_name() -> None:
     lines = ['{"title": "t", "body": "b", "key": 3}']
     found = open_new_texts(lines, "f", text_fields=("title", "body"), id_field="key")
-    assert list(found.texts) == [(1, "3", "t\nb")]
+    assert [new[:3] for new in found.texts] == [(1, "3", "t\nb")]
     rows = ["key,body,title", "k,b,t"]
     found = open_new_texts(rows, "f.csv", text_fields=("title", "body"), id_field="key")
-    assert list(found.texts) == [(2, "k", "t\nb")]
+    assert [new[:3] for new in found.texts] == [(2, "k", "t\nb")]
 
 
 @pytest.mark.parametrize(
@@ -63,3 +68,50 @@ def test_what_does_not_go_together(
 ) -> None:
     with pytest.raises(InputError, match=told):
         list(open_new_texts(lines, file, **options).texts)  # type: ignore[arg-type]
+
+
+def kinds(texts: list[NewText]) -> list[tuple[int, str]]:
+    """The line of each, and its text or its error."""
+    return [(new.line, str(new.error.message) if new.error else new.text) for new in texts]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "expected"),
+    [
+        ("f", b"one\n\xff\n" + b"x" * 40 + b"\ntwo", [
+            (1, "one"), (2, "not UTF-8"), (3, "the line is longer than 32 bytes"), (4, "two")]),
+        ("f", b'{"text": "a"}\n{\n\xff\n\n{"a": 1}\n{"text": "b"}\n', [
+            (1, "a"), (2, "no whole JSON"), (3, "not UTF-8"), (5, "the object has no field"),
+            (6, "b")]),
+        ("f.csv", b'text,id\none,1\n\xff\n"a" b,2\ntwo\n\n"th\nree",3\n', [
+            (2, "one"), (3, "not UTF-8"), (4, "the row that begins here is no CSV"),
+            (5, "the header has 2 columns, the row that begins here 1"), (7, "th\nree")]),
+        ("f.tsv", b"labels\ttext\na\tone\n\xff\ntwo\nb\tthree\n", [
+            (2, "one"), (3, "not UTF-8"), (4, "expected labels<TAB>text, found 1 columns"),
+            (5, "three")]),
+    ],
+)  # fmt: skip
+def test_a_bad_text_is_an_error_in_its_place(
+    file: str, content: bytes, expected: list[tuple[int, str]]
+) -> None:
+    lines = stream_lines(io.BytesIO(content), file, max_line=32)
+    found = kinds(list(open_new_texts(lines, file, stops=False).texts))
+    assert len(found) == len(expected)
+    for (line, text), (wanted_line, wanted) in zip(found, expected, strict=True):
+        assert line == wanted_line
+        assert text.startswith(wanted)
+
+
+def test_a_stream_that_is_cut_short_ends_the_reading(tmp_path: Path) -> None:
+    path = tmp_path / "texts.xz"
+    path.write_bytes(lzma.compress(b"".join(b"%d\n" % i for i in range(100_000)))[:-100])
+    with lzma.open(path) as stream, pytest.raises(InputError, match="damaged or cut short") as told:
+        list(open_new_texts(stream_lines(stream, "texts.xz"), "texts.xz", stops=False).texts)
+    assert told.value.line is not None
+    assert told.value.line > 1
+
+
+def test_a_header_that_is_none_ends_the_reading() -> None:
+    lines = stream_lines(io.BytesIO(b"\xff\n"), "f.csv")
+    with pytest.raises(InputError, match="not UTF-8"):
+        open_new_texts(lines, "f.csv", stops=False)

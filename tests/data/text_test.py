@@ -172,6 +172,7 @@ def test_vocabulary_on_disk(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("[", "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
         ('{"a": 1}', "expected a JSON list of words"),
         ('["<pad>", "<unk>", 3]', "expected a JSON list of words"),
         ('["a"]', "begins with"),

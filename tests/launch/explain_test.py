@@ -88,7 +88,7 @@ def test_mistakes_are_one_line_and_write_nothing(
     assert "labels.txt: none of its 2 labels, such as 'strange', is known" in complaint(
         "--input=texts.txt", "--labels=labels.txt"
     )
-    assert "this model has 8 labels" in complaint("--text=a", "--top_k=9")
+    assert "the model has 8 labels" in complaint("--text=a", "--top_k=9")
     assert "--documents 1 draws the first" in complaint("--input=texts.txt", "--format=png")
-    assert "which it would overwrite" in complaint("--input=texts.txt", "--output=./texts.txt")
+    assert "would be overwritten" in complaint("--input=texts.txt", "--output=./texts.txt")
     assert {path.name for path in tmp_path.iterdir()} == before
