@@ -34,7 +34,7 @@ TEXT = (
 def test_reading(write: Write, tmp_path: Path) -> None:
     write("train/32001R1234.json", json.dumps(LAW))
     write("train/31958Q1101.json", json.dumps({**LAW, "celex_id": "31958Q1101", "recitals": ""}))
-    write("train/32011D0001.json.gz", json.dumps({**LAW, "concepts": []}, indent=1))
+    write("train/32011D0001.json.gz", json.dumps({**LAW, "celex_id": "32011D0001", "concepts": []}, indent=1))
     write("train/.32001R1234.json", "not one of them")
     write("train/README.txt", "neither")
     documents = open_documents(tmp_path / "train")
