@@ -34,7 +34,7 @@ class Options:
       label_file: Names of labels that the documents give as numbers; None: the numbers are names.
       separator: What stands between two labels of a cell or a line; None for that of the format.
       keep_empty: Whether a document without text is kept instead of refused.
-      keep_repeated_ids: Whether a document with the id of an earlier one is kept instead of refused.
+      keep_repeated_ids: Whether a document with an earlier one's id is kept, not refused.
       skip_bad_rows: Whether documents that cannot be used are counted and passed over.
       max_line: Bytes that a line (or a file of one document) may have.
       max_expansion: Bytes that a byte of a compressed file may become.

@@ -100,12 +100,18 @@ def _seems_bow(row: str) -> bool:
     )
 
 
-def is_sparse(lines: list[str]) -> bool:
-    """Whether a file that begins with these lines holds a sparse matrix, its header included."""
+def is_sparse(lines: list[str], skip: bool = False) -> bool:
+    """Whether a file that begins with these lines holds a sparse matrix, its header included.
+
+    Args:
+      lines: Its first lines.
+      skip: Whether rows that cannot be used will be passed over: some that can are then enough.
+    """
     header, rows = lines[:1], lines[1:]
     if not (header and any(rows) and _SPARSE_HEADER.fullmatch(header[0])):
         return False
-    return all(_sparse_row(row) is not None for row in rows)
+    found = map(_sparse_row, rows)
+    return any(found) if skip else all(row is not None for row in found)
 
 
 def _read(

@@ -90,7 +90,7 @@ def _sniff_labels(path: Path, options: Options) -> tuple[str, str]:
     if path.suffix == ".npz":
         return "lines_npz", f"{path.name} ends in .npz"
     first = _first_lines(path, options)
-    if is_sparse(first):
+    if is_sparse(first, options.skip_bad_rows):
         return "lines_sparse", f"{path.name} has a header of two numbers and rows of label:value"
     if is_bow(first, path, options.skip_bad_rows):
         return "lines_bow", f"{path.name} has rows of label numbers and features (index:value)"
