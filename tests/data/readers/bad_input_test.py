@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from axml_jax.data import corpus, summary
+from axml_jax.data import corpus, statistics, statistics_tables, summary
 from axml_jax.data.corpus import Document
 from axml_jax.data.readers import label_rows
 from axml_jax.data.readers.documents import Options
@@ -197,7 +197,7 @@ def test_a_file_that_is_none(tmp_path: Path, name: str, part: str, fault: str, s
         case.victim.mkdir()
     elif fault == "UTF-16":
         case.victim.write_bytes(content.decode("utf-8", "replace").encode("utf-16"))
-    error = refused(tmp_path, case, name, Options(skip_bad_rows=skip))
+    error = refused(tmp_path, case, "auto" if skip else name, Options(skip_bad_rows=skip))
     # Where rows are passed over, the files may be of unequal length before that is seen.
     if not (fault == "UTF-16" and skip and name in ALIGNED):
         assert error.file == str(case.victim)
@@ -458,7 +458,21 @@ def test_features_out_of_order_change_no_labels(write: Write) -> None:
     assert [d.labels for d in open_documents(texts, labels=bow)] == [("3", "1"), ("2",)]
 
 
-def test_a_file_of_other_rows_is_doubted(write: Write, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("csv", "text,labels\n"), ("tsv", "text\tlabels\n"), ("jsonl", "\n\n")],
+)
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_file_without_documents(write: Write, name: str, content: str, skip: bool) -> None:
+    path = write("a", content)
+    with pytest.raises(InputError, match="the file holds no document") as caught:
+        list(open_documents(path, name, Options(skip_bad_rows=skip)))
+    assert caught.value.file == str(path)
+
+
+def test_a_file_of_other_rows_is_doubted(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = write("a.tsv", "a\tx\n" + "no column\n" * 7)
     splits = {"train": open_documents(path, "tsv", Options(skip_bad_rows=True))}
     store = write_store(tmp_path / "store", splits, source="", vectors="none")
@@ -468,3 +482,7 @@ def test_a_file_of_other_rows_is_doubted(write: Write, tmp_path: Path) -> None:
     assert doubt.startswith("more rows of train were passed over than read: 7 beside 1 documents")
     (note,) = summary.skipped_notes(store.description["splits"])
     assert note.endswith("a.tsv:6, ...")
+    found = statistics.gather(store, "a store")
+    assert found["splits"]["train"]["skipped"] == {"another number of columns": about}
+    statistics_tables.show(found)
+    assert note in capsys.readouterr().out
