@@ -29,7 +29,7 @@ def test_one_label_no_words_and_labels_unknown_at_prediction_time(
     config = new_tiny_config()
     config.train.epochs = 1
     train(config, store, tmp_path / "run")
-    rows = load(tmp_path / "run").predict(["one word", "...", "", "never seen"], top_k=1)
+    rows = load(tmp_path / "run").predict(["one word", "...", "", "unseen"], top_k=1)
     assert [[found.label for found in row] for row in rows] == [["only one"]] * 4
     logits = [row[0].logit for row in rows]
     assert np.isfinite(logits).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -99,12 +100,33 @@ def _read_header(path: Path, options: Options, columns: list[str]) -> tuple[str,
 
     def lines() -> Iterator[str]:
         found = read_lines(path, options.max_line, options.max_expansion)
-        return (f"{line}\n" for line in found)
+        return _bounded((f"{line}\n" for line in found), _Row(), path, options.max_line)
 
     delimiter, _ = split_header(lines, columns)
     for _, row in rows_of(lines(), path, _HINT, delimiter):
         return delimiter, [name.strip() for name in row]
     raise InputError("the file is empty: expected a header and rows", file=path)
+
+
+@dataclasses.dataclass
+class _Row:
+    """What is known about the row that is being read: its characters, what is wrong with lines."""
+
+    size: int = 0
+    faults: list[InputError] = dataclasses.field(default_factory=list)
+
+
+def _bounded(lines: Iterable[str], row: _Row, path: Path, max_line: int) -> Iterator[str]:
+    for number, line in enumerate(lines, start=1):
+        row.size += len(line)
+        if row.size > max_line + 1:  # of which one is the line end that a last line may lack
+            raise InputError(
+                f"the row that goes on here is longer than {max_line:,} characters; {_HINT}  If it "
+                "is meant so, raise the limit (max_line, or --max_line_mib of launch/prepare.py)",
+                file=path,
+                line=number,
+            )
+        yield line
 
 
 def _lines(path: Path, options: Options, faults: list[InputError]) -> Iterator[str]:
@@ -128,11 +150,13 @@ def _rows(
     path: Path, options: Options, delimiter: str
 ) -> Iterator[tuple[int, list[str] | InputError]]:
     allow_cells(options.max_line)
-    faults: list[InputError] = []
-    for line, row in _rows_or_errors(_lines(path, options, faults), path, _HINT, delimiter):
-        if faults or row:
-            yield line, faults[0] if faults else row
-        faults.clear()
+    begun = _Row()
+    lines = _bounded(_lines(path, options, begun.faults), begun, path, options.max_line)
+    for line, row in _rows_or_errors(lines, path, _HINT, delimiter):
+        if begun.faults or row:
+            yield line, begun.faults[0] if begun.faults else row
+        begun.faults.clear()
+        begun.size = 0
 
 
 def rows_of(

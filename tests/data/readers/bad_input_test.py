@@ -3,91 +3,32 @@
 import gzip
 import json
 import lzma
-import os
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
 import pytest
-import scipy.sparse
 
-from axml_jax.data import corpus, statistics, statistics_tables, summary
+from axml_jax.data import statistics, statistics_tables, summary
 from axml_jax.data.corpus import Document
-from axml_jax.data.readers import label_rows
 from axml_jax.data.readers.documents import Options
-from axml_jax.data.readers.formats import FORMATS
 from axml_jax.data.readers.label_file import read_label_file
-from axml_jax.data.readers.layouts import Layout, SplitFiles
-from axml_jax.data.readers.opening import open_documents, open_splits
-from axml_jax.data.store import Store, write_store
+from axml_jax.data.readers.opening import open_documents
+from axml_jax.data.store import write_store
 from axml_jax.errors import InputError
-from tests.data.readers.in_formats import DOCUMENTS, in_format
+from tests.data.readers.bad_cases import (
+    ALIGNED,
+    PARTS,
+    TEXT_PARTS,
+    Case,
+    damage_row,
+    new_case,
+    prepare,
+    refused,
+)
+
+MAX_LINE = 2_000
 
 Write = Callable[[str, str | bytes], Path]
-
-ALIGNED = [name for name in FORMATS if name.startswith("lines")]
-# Every file of every format: the line of its second document, from 0.
-PARTS = {
-    **{(name, "path"): int(name == "csv") + 1 for name in FORMATS},
-    **{(name, "labels"): int(name in ("lines_bow", "lines_sparse")) + 1 for name in ALIGNED},
-    **{(name, "ids"): 1 for name in ALIGNED},
-}
-TEXT_PARTS = [part for part in PARTS if part != ("lines_npz", "labels")]
-MAX_LINE = 2_000
-BOMB = 200_000
-
-
-class Case(NamedTuple):
-    """Documents in a format, of which one file is bad."""
-
-    name: str
-    files: SplitFiles
-    victim: Path
-
-    def renamed(self, path: Path) -> "Case":
-        """The same with the victim under another name."""
-        if self.name == "json_folder":
-            return self._replace(victim=path)
-        changed = {part: path for part, old in self.files._asdict().items() if old == self.victim}
-        return self._replace(files=self.files._replace(**changed), victim=path)
-
-
-def new_case(folder: Path, name: str, part: str) -> Case:
-    files = in_format(folder / "data", name, DOCUMENTS)
-    victim = files.path / "00001.json" if name == "json_folder" else getattr(files, part)
-    return Case(name, files, victim)
-
-
-def damage_row(case: Case, part: str, damage: Callable[[bytes], bytes]) -> int | None:
-    """Damages what tells about the second document; its line, or None for all of a file."""
-    if case.name == "json_folder":
-        case.victim.write_bytes(damage(case.victim.read_bytes()))
-        return None
-    row = PARTS[case.name, part]
-    lines = case.victim.read_bytes().splitlines(keepends=True)
-    lines[row] = damage(lines[row].rstrip(b"\n")) + b"\n"
-    case.victim.write_bytes(b"".join(lines))
-    return row + 1
-
-
-def prepare(
-    folder: Path, case: Case, format: str = "auto", options: Options | None = None
-) -> Store:
-    """As launch/prepare.py does."""
-    opened = open_splits(Layout("", {"train": case.files}, None), format, options)
-    return write_store(folder / "store", opened.documents, source="", vectors="none")
-
-
-def refused(folder: Path, case: Case, format: str, options: Options | None = None) -> InputError:
-    """The error; nothing is left of the store."""
-    with pytest.raises(InputError) as caught:
-        prepare(folder, case, format, options)
-    assert sorted(path.name for path in folder.iterdir()) == ["data"]
-    assert caught.value.file
-    assert str(caught.value).startswith(caught.value.file)
-    return caught.value
 
 
 def check_skipped(
@@ -225,85 +166,6 @@ def test_compression_cut_short(tmp_path: Path, name: str, part: str, suffix: str
         assert "damaged or cut short" in str(refused(tmp_path, case, name, options))
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".xz"])
-@pytest.mark.parametrize("skip", [False, True])
-@pytest.mark.parametrize(
-    ("name", "part"), [part for part in TEXT_PARTS if part[0] != "json_folder"]
-)
-def test_a_zip_bomb(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    part: str,
-    skip: bool,
-    suffix: str,
-) -> None:
-    monkeypatch.setattr(corpus, "FREE_EXPANSION", 10_000)
-    case = new_case(tmp_path, name, part)
-    compress = gzip.compress if suffix == ".gz" else lzma.compress
-    lines = case.victim.read_bytes().splitlines()
-    rows = BOMB // (len(lines[-1]) + 1)
-    old, case = case.victim, case.renamed(case.victim.with_name(case.victim.name + suffix))
-    old.unlink()
-    case.victim.write_bytes(compress(b"\n".join(lines + lines[-1:] * rows)))
-    for other in {"path", "labels", "ids"} - {part} if name in ALIGNED else ():
-        path = getattr(case.files, other)
-        if path.suffix != ".npz":  # the other files go on as long
-            path.write_bytes(path.read_bytes() + b"\n" * rows)
-    options = Options(keep_empty=True, keep_repeated_ids=True, skip_bad_rows=skip)
-    error = refused(tmp_path, case, name, options)
-    assert error.file == str(case.victim)
-    assert "raise the limit (max_expansion, or --max_expansion" in str(error)
-    assert error.line
-    assert error.line < rows
-
-
-def test_a_folder_of_zip_bombs(tmp_path: Path) -> None:
-    case = new_case(tmp_path, "json_folder", "path")
-    case = case.renamed(case.victim.with_name("00001.json.gz"))
-    (case.files.path / "00001.json").unlink()
-    case.victim.write_bytes(gzip.compress(b" " * 10_000_000))
-    tracemalloc.start()
-    error = refused(tmp_path, case, "auto", Options(max_line=100_000))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert "longer than 100,000 bytes" in str(error)
-    assert peak < 5_000_000
-
-
-@pytest.mark.parametrize("kind", ["deflated", "empty rows"])
-def test_a_matrix_that_is_a_zip_bomb(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    monkeypatch.setattr(label_rows, "FREE_EXPANSION", 100_000)
-    case = new_case(tmp_path, "lines_npz", "labels")
-    if kind == "deflated":
-        scipy.sparse.save_npz(case.victim, scipy.sparse.csr_array((1_000_000, 3), dtype=np.int8))
-    else:
-        shape = (1 << 40, 3)
-        matrix = scipy.sparse.coo_array((np.ones(1), (np.zeros(1, int), np.zeros(1, int))), shape)
-        scipy.sparse.save_npz(case.victim, matrix)
-    tracemalloc.start()
-    error = refused(tmp_path, case, "auto")
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert error.file == str(case.victim)
-    assert "raise the limit (max_expansion" in str(error)
-    assert peak < 5_000_000
-
-
-def test_a_limit_of_expansion_can_be_raised(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpus, "FREE_EXPANSION", 1_000)
-    path = write("a.tsv.gz", "a\tx\n" * 100_000)
-    with pytest.raises(InputError, match="more than 100 times its size"):
-        list(open_documents(path))
-    assert len(list(open_documents(path, options=Options(max_expansion=2_000)))) == 100_000
-    names = write("names.gz", "".join(f"{'x' * 3000}{i}\n" for i in range(100)))
-    with pytest.raises(InputError, match="more than 100 times its size"):
-        read_label_file(names)
-    assert len(read_label_file(names, max_expansion=1000).names) == 100
-
-
 @pytest.mark.parametrize(("name", "part"), TEXT_PARTS)
 def test_a_byte_order_mark_and_carriage_returns_are_no_text(
     tmp_path: Path, name: str, part: str
@@ -354,53 +216,6 @@ def test_a_bad_line_within_quotes_is_one_row(write: Write) -> None:
     documents = open_documents(path, options=Options(skip_bad_rows=True))
     assert list(documents) == [Document("four", ("b",))]
     assert documents.skipped["not UTF-8"].first == ["a.csv:3"]
-
-
-@pytest.mark.parametrize("name", ["tsv", "jsonl", "csv", "lines"])
-def test_many_empty_lines_take_no_memory(write: Write, name: str) -> None:
-    empty = 30_000
-    begin = {"tsv": "", "jsonl": "", "csv": "text,labels\n", "lines": ""}[name]
-    last = {"tsv": "a\tx", "jsonl": '{"text": "x", "labels": ["a"]}', "csv": "x,a", "lines": "x"}
-    path = write("a", begin + "\n" * empty + last[name])
-    labels = write("labels", "\n" * empty + "a") if name == "lines" else None
-    documents = open_documents(path, name, Options(skip_bad_rows=True), labels)
-    tracemalloc.start()
-    assert list(documents) == [Document("x", ("a",))]
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 150_000  # a list of them would take 240,000
-    counted = sum(reason.rows for reason in documents.skipped.values())
-    assert counted == (0 if name in ("jsonl", "csv") else empty)
-    if name in ("tsv", "lines"):
-        with pytest.raises(InputError) as caught:
-            list(open_documents(path, name, labels=labels))
-        assert caught.value.line == 1
-
-
-@pytest.mark.parametrize("name", ["tsv", "jsonl", "csv", "lines"])
-def test_a_line_of_100_mb_takes_no_more_than_the_limit(write: Write, name: str) -> None:
-    header = {"csv": b"text,labels\n"}.get(name, b"")
-    path = write("a", header)
-    os.truncate(path, 100_000_000)  # NULs, which take no room on the disk
-    last = {"tsv": "a\tx", "jsonl": '{"text": "x", "labels": ["a"]}', "csv": "x,a", "lines": "x"}
-    with path.open("a") as file:
-        file.write(f"\n{last[name]}\n")
-    labels = write("labels", "b\na\n") if name == "lines" else None
-    line = 1 + len(header.splitlines())
-    for skip in (False, True):
-        options = Options(max_line=1 << 20, skip_bad_rows=skip)
-        tracemalloc.start()
-        if skip:
-            documents = open_documents(path, name, options, labels)
-            assert list(documents) == [Document("x", ("a",))]
-            assert documents.skipped["a line too long"].first == [f"a:{line}"]
-        else:
-            with pytest.raises(InputError, match="longer than 1,048,576 bytes") as caught:
-                list(open_documents(path, name, options, labels))
-            assert caught.value.line == line
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        assert peak < 6 << 20
 
 
 def test_names_of_labels_with_spaces_are_kept_and_with_line_breaks_refused(
