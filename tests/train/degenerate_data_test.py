@@ -37,7 +37,7 @@ def test_one_label_no_words_and_labels_unknown_at_prediction_time(
     record = evaluate_run(tmp_path / "run", split="test")
     assert record["unknown_to_model"] == {"labels": 1, "entries": 1, "share": 0.5}
     ((_, scores),) = record["scores"].items()
-    assert scores["P@1"]["value"] == pytest.approx(0.5)
+    assert scores["P@1"]["value"] == pytest.approx(50)
 
 
 @pytest.mark.parametrize(
