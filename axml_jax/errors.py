@@ -12,6 +12,8 @@ class InputError(ValueError):
       message: One or two sentences for the person who has to mend the input.
       file: The file at fault, when there is one; it leads the message.
       line: 1-based line (or row) number within `file`.
+      reason: What is wrong in a few words that are the same for every row of that kind, by which
+        rows that are passed over are counted; "" for what never is.
     """
 
     def __init__(
@@ -20,8 +22,10 @@ class InputError(ValueError):
         *,
         file: str | os.PathLike[str] | None = None,
         line: int | None = None,
+        reason: str = "",
     ) -> None:
         self.message = message
+        self.reason = reason
         self.file = None if file is None else os.fspath(file)
         self.line = line
         place = "" if self.file is None else self.file

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import gzip
 import lzma
+import math
 import zlib
 from collections.abc import Generator
 from pathlib import Path
@@ -17,6 +18,10 @@ from typing import IO, NamedTuple, cast
 from axml_jax.errors import InputError
 
 MAX_LINE = 64 << 20
+# Text becomes 3 to 30 times its compressed size; a hostile file of zeros 1,000 to 7,000 times.
+MAX_EXPANSION = 100
+FREE_EXPANSION = 256 << 20
+COMPRESSED = (".gz", ".xz")
 
 _BOM = b"\xef\xbb\xbf"
 DAMAGED = (OSError, EOFError, lzma.LZMAError, zlib.error)
@@ -54,32 +59,44 @@ def open_bytes(path: str | Path) -> IO[bytes]:
         raise InputError(f"cannot be read: {reason}", file=path) from error
 
 
-def read_byte_lines(path: str | Path, max_line: int = MAX_LINE) -> Generator[bytes, None, None]:
+def byte_rows(
+    path: str | Path, max_line: int = MAX_LINE, max_expansion: int = MAX_EXPANSION
+) -> Generator[bytes | InputError, None, None]:
     """The lines of a file without their line ends (`\\n` or `\\r\\n`, nothing else ends a line).
 
     Args:
       path: The file.
       max_line: Bytes that a line may have, its end included; no more are held in memory.
+      max_expansion: Bytes that a byte of a compressed file may become, on the whole; the first
+        FREE_EXPANSION bytes are given to any file.
+
+    Yields:
+      Each line, or in its place what is wrong with it: it is longer.
 
     Raises:
-      InputError: The file is missing, its compression is damaged or cut short, or a line is longer.
+      InputError: The file is missing, its compression is damaged or cut short, or it expands to
+        more.
     """
-    number = 0
+    path = Path(path)
+    number, total, limit = 0, 0, math.inf
     with open_bytes(path) as file:
         try:
+            if path.suffix in COMPRESSED:
+                limit = max(FREE_EXPANSION, max_expansion * path.stat().st_size)
             lines = iter(functools.partial(file.readline, max_line + 1), b"")
             for number, line in enumerate(lines, start=1):
+                total += len(line)
                 if len(line) > max_line:
-                    raise InputError(
-                        f"the line is longer than {max_line:,} bytes; is this text with one "
-                        "document a line?  If so, raise the limit (max_line, or --max_line_mib of "
-                        "launch/prepare.py)",
-                        file=path,
-                        line=number,
-                    )
-                if number == 1 and line.startswith(_BOM):
-                    line = line[len(_BOM) :]
-                yield line.rstrip(b"\r\n") if line.endswith(b"\n") else line
+                    yield _too_long(path, number, max_line)
+                    while line and not line.endswith(b"\n") and total <= limit:
+                        line = file.readline(max_line + 1)
+                        total += len(line)
+                else:
+                    if number == 1 and line.startswith(_BOM):
+                        line = line[len(_BOM) :]
+                    yield line.rstrip(b"\r\n") if line.endswith(b"\n") else line
+                if total > limit:
+                    raise _too_large(path, number, max_expansion)
         except DAMAGED as error:
             raise InputError(
                 f"damaged or cut short from here on ({error}); fetch or compress the file anew",
@@ -88,23 +105,87 @@ def read_byte_lines(path: str | Path, max_line: int = MAX_LINE) -> Generator[byt
             ) from error
 
 
-def read_lines(path: str | Path, max_line: int = MAX_LINE) -> Generator[str, None, None]:
-    """The lines of a UTF-8 text file without their line ends.
+def text_rows(
+    path: str | Path, max_line: int = MAX_LINE, max_expansion: int = MAX_EXPANSION
+) -> Generator[str | InputError, None, None]:
+    """The lines of a UTF-8 text file without their line ends, as `byte_rows` has them.
 
-    Args:
-      path: The file.
-      max_line: Bytes that a line may have.
+    Yields:
+      Each line, or in its place what is wrong with it: it is longer, not UTF-8, or holds a NUL.
 
     Raises:
-      InputError: As `read_byte_lines`, and where a line is not UTF-8.
+      InputError: As `byte_rows`.
     """
-    for number, line in enumerate(read_byte_lines(path, max_line), start=1):
-        try:
-            yield line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"not UTF-8: byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line; "
-                "convert the file to UTF-8 (iconv -f ENCODING -t UTF-8)",
-                file=path,
-                line=number,
-            ) from error
+    for number, line in enumerate(byte_rows(path, max_line, max_expansion), start=1):
+        yield line if isinstance(line, InputError) else decode_row(line, path, number)
+
+
+def decode_row(line: bytes, file: str | Path, number: int) -> str | InputError:
+    """The text of a line, or what is wrong with it."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return InputError(
+            f"not UTF-8: byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line; "
+            "convert the file to UTF-8 (iconv -f ENCODING -t UTF-8)",
+            file=file,
+            line=number,
+            reason="not UTF-8",
+        )
+    if "\0" in text:
+        return InputError(
+            f"a NUL byte at character {text.index(chr(0)) + 1} of the line; if this is UTF-16, "
+            "convert it (iconv -f UTF-16LE -t UTF-8), or else take them out (tr -d '\\000')",
+            file=file,
+            line=number,
+            reason="a NUL byte",
+        )
+    return text
+
+
+def read_byte_lines(
+    path: str | Path, max_line: int = MAX_LINE, max_expansion: int = MAX_EXPANSION
+) -> Generator[bytes, None, None]:
+    """The lines of a file, as `byte_rows` has them.
+
+    Raises:
+      InputError: As `byte_rows`, and where a line is longer.
+    """
+    for line in byte_rows(path, max_line, max_expansion):
+        if isinstance(line, InputError):
+            raise line
+        yield line
+
+
+def read_lines(
+    path: str | Path, max_line: int = MAX_LINE, max_expansion: int = MAX_EXPANSION
+) -> Generator[str, None, None]:
+    """The lines of a UTF-8 text file, as `text_rows` has them.
+
+    Raises:
+      InputError: As `byte_rows`, and where a line is longer, not UTF-8, or holds a NUL.
+    """
+    for line in text_rows(path, max_line, max_expansion):
+        if isinstance(line, InputError):
+            raise line
+        yield line
+
+
+def _too_long(path: Path, number: int, max_line: int) -> InputError:
+    return InputError(
+        f"the line is longer than {max_line:,} bytes; is this text with one document a line?  If "
+        "so, raise the limit (max_line, or --max_line_mib of launch/prepare.py)",
+        file=path,
+        line=number,
+        reason="a line too long",
+    )
+
+
+def _too_large(path: Path, number: int, max_expansion: int) -> InputError:
+    return InputError(
+        f"so far the file has expanded to more than {max_expansion:,} times its size; if that is "
+        "meant, raise the limit (max_expansion, or --max_expansion of launch/prepare.py), or "
+        "uncompress the file first",
+        file=path,
+        line=number,
+    )

@@ -111,6 +111,8 @@ def _fault_of_splits(splits: Mapping[str, Any]) -> str:
         for key in _LATER_COUNTS:
             if not _is_count(about.get(key, 0)):
                 return f"{key!r} of the split {name!r} is no count: {about[key]!r}"
+        if not _are_skipped(about.get("skipped", {})):
+            return f"'skipped' of the split {name!r} does not count rows by reason"
         # An empty document is one unknown word, so there are no fewer tokens than documents.
         if not 1 <= about["documents"] <= about["tokens"]:
             return f"'documents' of the split {name!r} is not in 1..{about['tokens']}"
@@ -186,6 +188,18 @@ def _fault_of_files(description: Mapping[str, Any]) -> str:
 
 def _are_shares(values: Any) -> bool:
     return isinstance(values, dict) and all(isinstance(x, int | float) for x in values.values())
+
+
+def _are_skipped(values: Any) -> bool:
+    """Whether it says how many rows were passed over why, and where the first of them stand."""
+    return isinstance(values, dict) and all(
+        isinstance(about, dict)
+        and about.keys() == {"rows", "first"}
+        and _is_count(about["rows"])
+        and isinstance(about["first"], list)
+        and all(isinstance(place, str) for place in about["first"])
+        for about in values.values()
+    )
 
 
 def _is_count(value: Any) -> bool:

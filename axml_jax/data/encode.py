@@ -8,6 +8,7 @@ vectors or models.
 
 from __future__ import annotations
 
+import dataclasses
 from array import array
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Sized
@@ -128,6 +129,7 @@ class _SplitEncoder:
         self.labels = array("i")
         self.label_ends = array("q", [0])
         self.ids: list[str] = []
+        self.skipped: dict[str, Any] = {}
         self.truncated = self.empty = self.repeated = self.tokens = 0
         self.distinct_unknown = 0
 
@@ -161,6 +163,9 @@ class _SplitEncoder:
             self.tokens = tokens.length
         if isinstance(documents, Documents):  # which gave each label once
             self.repeated += documents.repeated_labels
+            self.skipped = {
+                reason: dataclasses.asdict(about) for reason, about in documents.skipped.items()
+            }
         np.save(self.folder / "offsets.npy", np.frombuffer(ends, np.int64), allow_pickle=False)
         if len(ends) == 1:
             raise InputError(f"the split {self.name!r} has no documents")
@@ -204,6 +209,7 @@ class _SplitEncoder:
             "entries_unseen_in_train": int(np.count_nonzero(~in_train[labels])),
             "documents_without_labels": int(np.count_nonzero(np.diff(ends) == 0)),
             "documents_with_repeated_labels": self.repeated,
+            "skipped": self.skipped,
             "ids": any(self.ids),
         }
 

@@ -146,6 +146,7 @@ def _of_split(store: Store, name: str, cut_offs: Sequence[int]) -> dict[str, Any
         "documents_without_words": about["empty_documents"],
         "documents_without_labels": about["documents_without_labels"],
         "documents_cut_in_store": about["truncated_documents"],
+        "skipped": about.get("skipped", {}),
         "coverage": _coverage(store, name, words),
         "cut": [cut_at(split.lengths, cut_off) for cut_off in cut_offs],
         "unseen": {

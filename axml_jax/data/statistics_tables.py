@@ -8,6 +8,7 @@ from typing import Any
 from axml_jax.data import table_one
 from axml_jax.data.description import TRAIN
 from axml_jax.data.statistics import HEAD, QUANTILES, RARE
+from axml_jax.data.summary import skipped_notes
 from axml_jax.data.text import UNK
 from axml_jax.data.titles import shown_label
 from axml_jax.tables import printable, show_table
@@ -26,6 +27,8 @@ def show(found: Mapping[str, Any]) -> None:
     splits = found["splits"]
     header, rows = table_one.table_cells([table_one.Row(**found["table_one"])])
     show_table("Table 1", header, rows, _remarks(found["store"], splits))
+    for line in skipped_notes(splits):
+        _say(line)
     spread = [[f"words, {name}", *_spread(s["words_per_document"])] for name, s in splits.items()]
     spread += [
         [f"labels, {name}", *_spread(s["labels_per_document"])] for name, s in splits.items()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from axml_jax.data.store import TRAIN, Store
@@ -36,6 +39,9 @@ def table_rows(store: Store) -> Rows:
     add("words per document", *(_ratio(about, "tokens", ".0f") for about in abouts))
     add("unknown words", *(f"{about['unknown_tokens'] / about['tokens']:.1%}" for about in abouts))
     add("documents cut", *(_ratio(about, "truncated_documents", ".1%") for about in abouts))
+    skipped = [_rows_skipped(about) for about in abouts]
+    if any(skipped):
+        add("rows passed over", *(f"{count:,}" for count in skipped))
     add("documents without words", *(f"{about['empty_documents']:,}" for about in abouts))
     return rows
 
@@ -64,6 +70,21 @@ def notes(store: Store) -> list[str]:
     return [*lines, f"fingerprint {store.fingerprint[:16]}, in {store.path}"]
 
 
+def skipped_notes(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Why rows were passed over, and where the first of them stand.
+
+    Args:
+      splits: What a store's description says of each split.
+    """
+    found = []
+    for name, about in splits.items():
+        for reason, rows in about.get("skipped", {}).items():
+            more = ", ..." if rows["rows"] > len(rows["first"]) else ""
+            places = ", ".join(rows["first"]) + more
+            found.append(f"{name}: passed over {rows['rows']:,} for {reason}: {places}")
+    return found
+
+
 def doubts(store: Store) -> list[str]:
     """What looks like a mistake in how the files were read; whether it is one, only people know."""
     about = store.description["splits"][TRAIN]
@@ -75,6 +96,12 @@ def doubts(store: Store) -> list[str]:
             f"are texts and labels swapped?  {known:,} labels for {documents:,} documents, "
             f"{labels:,.1f} labels and {words:,.1f} words a document"
         )
+    for name, split in store.description["splits"].items():
+        if _rows_skipped(split) > split["documents"]:
+            found.append(
+                f"more rows of {name} were passed over than read: {_rows_skipped(split):,} beside "
+                f"{split['documents']:,} documents; is it read in the right format?"
+            )
     names = store.label_names[:known]
     for separator in _SEPARATORS:
         joined = [name for name in names if separator in name]
@@ -130,10 +157,14 @@ def show(store: Store) -> None:
     """Prints the table, the notes and the doubts."""
     header, *rows = table_rows(store)
     show_table("", header, rows)
-    for line in notes(store):
+    for line in [*skipped_notes(store.description["splits"]), *notes(store)]:
         print(printable(line))
     for line in doubts(store):
         print(printable(f"WARNING: {line}"))
+
+
+def _rows_skipped(about: Mapping[str, Any]) -> int:
+    return sum(reason["rows"] for reason in about.get("skipped", {}).values())
 
 
 def _ratio(about: dict[str, int], name: str, form: str) -> str:

@@ -112,8 +112,9 @@ def test_a_damaged_description(damaged: Path, place: str, value: object) -> None
     assert caught.value.file == str(damaged / "store.json")
 
 
-def test_a_store_from_before_repeated_labels_were_counted(damaged: Path) -> None:
-    set_in_description(damaged, "splits/test/documents_with_repeated_labels", ...)
+@pytest.mark.parametrize("name", ["documents_with_repeated_labels", "skipped"])
+def test_a_store_from_before_this_was_counted(damaged: Path, name: str) -> None:
+    set_in_description(damaged, f"splits/test/{name}", ...)
     assert open_store(damaged).label_names
 
 
@@ -125,6 +126,10 @@ def test_a_store_from_before_repeated_labels_were_counted(damaged: Path) -> None
         ("splits/test/documents", 0),
         ("splits/test/documents", 10**6),
         ("splits/test/documents_with_repeated_labels", -1),
+        ("splits/test/skipped", []),
+        ("splits/test/skipped", {"no CSV": 3}),
+        ("splits/test/skipped", {"no CSV": {"rows": -1, "first": []}}),
+        ("splits/test/skipped", {"no CSV": {"rows": 1, "first": [2]}}),
         ("splits/test/ids", 0),
         ("splits/test/ids", True),  # its file is not listed
         ("files/extra.txt", 3),

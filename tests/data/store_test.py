@@ -123,6 +123,7 @@ def test_counts_in_the_description(tmp_path: Path) -> None:
         "entries_unseen_in_train": 0,
         "documents_without_labels": 1,
         "documents_with_repeated_labels": 1,
+        "skipped": {},
         "ids": True,
     }
     test = about["splits"]["test"]

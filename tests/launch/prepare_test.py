@@ -209,6 +209,32 @@ def test_an_interrupted_store_is_no_store_and_the_same_command_makes_it(
     assert len(open_store(out).splits["train"]) == 2_000
 
 
+def test_bad_rows_are_passed_over_in_all_files_where_that_is_asked_for(
+    root: Path, user_environment: dict[str, str], own_files: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "l.txt").write_bytes(b"cat animal;pets\npe\xffts\n\n")
+    flags = [*own_files, f"--out={tmp_path / 'store'}", "--separator=;", "--vectors=none"]
+    done = prepare(root, user_environment, *flags)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {tmp_path / 'l.txt'}:2: not UTF-8: byte 0xff at byte 3")
+    assert not (tmp_path / "store").exists()
+    done = prepare(root, user_environment, *flags, "--on_bad_row=skip")
+    assert done.returncode == 0, done.stderr
+    assert "train: passed over 1 for not UTF-8: l.txt:2" in done.stdout
+    store = open_store(tmp_path / "store")
+    assert store.splits["train"].ids == ["one", "three"]
+    assert store.description["splits"]["train"]["skipped"] == {
+        "not UTF-8": {"rows": 1, "first": ["l.txt:2"]}
+    }
+    assert store.description["splits"]["test"]["skipped"] == {}
+
+    (tmp_path / "i.txt").write_text("one\none\none\n")
+    flags = [*flags, "--overwrite", "--on_bad_row=skip"]
+    done = prepare(root, user_environment, *flags, "--keep_repeated_ids")
+    assert done.returncode == 0, done.stderr
+    assert open_store(tmp_path / "store").splits["train"].ids == ["one", "one"]
+
+
 def test_unknown_flags_are_refused_with_the_nearest(
     root: Path, user_environment: dict[str, str]
 ) -> None:
@@ -248,6 +274,7 @@ def test_help_explains_the_files(root: Path, user_environment: dict[str, str]) -
         (["--train=a", "--train_texts=b"], "--train and --train_texts are the same thing"),
         (["--train_ids=a"], "--train_texts and --train_labels go together"),
         (["--train=a", "--separator="], "--separator is empty"),
+        (["--dataset=pydocs", "--on_bad_row=skip"], "--on_bad_row=skip concerns your own files"),
         (["--train=a", "--label_file=b"], "b: cannot be read: there is no such file"),
     ],
 )

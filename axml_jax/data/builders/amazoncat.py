@@ -31,7 +31,7 @@ def read(files: Files) -> Splits:
         return read_pairs(files, _FOLDER)
     paths = {split: files.find(*names) for split, names in wanted.items()}
     names = read_label_file(files.find(_NAMES, f"{_RAW_FOLDER}/{_NAMES}"), otherwise="latin-1")
-    options = Options(label_file=names, keep_empty=True)
+    options = Options(label_file=names, keep_empty=True, keep_repeated_ids=True)
     return {split: open_numbered(path, options) for split, path in paths.items()}
 
 

@@ -21,7 +21,7 @@ def read(files: Files) -> Splits:
         split: files.find(name, f"dataset/{name}", f"datasets/{name}")
         for split, name in _FOLDERS.items()
     }
-    options = Options(keep_empty=True)
+    options = Options(keep_empty=True, keep_repeated_ids=True)
     return {split: open_json_folder(folder, options) for split, folder in folders.items()}
 
 

@@ -11,7 +11,7 @@ from axml_jax.data.readers import flags as reader_flags
 from axml_jax.data.readers.opening import Opened
 from axml_jax.errors import ConfigError
 
-del reader_flags  # defines --text_column, --labels_column and --id_column
+del reader_flags  # defines --text_column, --labels_column, --id_column and --on_bad_row
 
 _DATASET = flags.DEFINE_string(
     "dataset",
@@ -46,6 +46,11 @@ def open_named() -> Opened:
     """
     name = _DATASET.value or ""
     values = flags.FLAGS
+    if values.on_bad_row == "skip":
+        raise ConfigError(
+            "--on_bad_row=skip concerns your own files, not --dataset: those of a data set are "
+            "whole, or have to be fetched anew."
+        )
     features = Features(tuple(values.text_column), values.labels_column, values.id_column)
     if any(features) and not name.startswith(TFDS):
         raise ConfigError(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from absl import flags
 
+from axml_jax.data.corpus import FREE_EXPANSION, MAX_EXPANSION
 from axml_jax.data.readers.documents import Options
 from axml_jax.data.readers.formats import FORMATS
 from axml_jax.data.readers.layouts import Layout, SplitFiles, find_splits
@@ -41,6 +42,25 @@ _SEPARATOR = flags.DEFINE_string(
 )
 _KEEP_EMPTY = flags.DEFINE_boolean(
     "keep_empty", False, "Keep empty texts instead of refusing them."
+)
+_KEEP_REPEATED_IDS = flags.DEFINE_boolean(
+    "keep_repeated_ids",
+    False,
+    "Keep documents with an earlier one's id instead of refusing them.",
+)
+_ON_BAD_ROW = flags.DEFINE_enum(
+    "on_bad_row",
+    "fail",
+    ["fail", "skip"],
+    "What to do about a document that cannot be used: fail says where it stands; skip passes it "
+    "over and counts it, which the store then says.",
+)
+_MAX_EXPANSION = flags.DEFINE_integer(
+    "max_expansion",
+    MAX_EXPANSION,
+    "How many times its size a compressed file may become, after its first "
+    f"{FREE_EXPANSION >> 20} MiB.",
+    lower_bound=1,
 )
 _MAX_LINE = flags.DEFINE_integer(
     "max_line_mib",
@@ -85,7 +105,10 @@ def open_named(layout: Layout) -> Opened:
         id_field=_ID.value,
         separator=_SEPARATOR.value,
         keep_empty=_KEEP_EMPTY.value,
+        keep_repeated_ids=_KEEP_REPEATED_IDS.value,
+        skip_bad_rows=_ON_BAD_ROW.value == "skip",
         max_line=_MAX_LINE.value * _MIB,
+        max_expansion=_MAX_EXPANSION.value,
     )
     return open_splits(layout, _FORMAT.value, options)
 

@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from axml_jax.data.corpus import DAMAGED, Document, open_bytes
-from axml_jax.data.readers.documents import CountedDocuments, Options, make_document
+from axml_jax.data.readers.documents import (
+    CountedDocuments,
+    Options,
+    make_document,
+    make_documents,
+)
 from axml_jax.data.readers.record import Record
 from axml_jax.errors import InputError
 
@@ -43,12 +48,14 @@ def read_record(path: Path, max_bytes: int) -> Record:
         try:
             content = file.read(max_bytes + 1)
         except DAMAGED as error:
-            raise InputError(f"damaged or cut short ({error})", file=path) from error
+            message = f"damaged or cut short ({error})"
+            raise InputError(message, file=path, reason="a damaged file") from error
     if len(content) > max_bytes:
         raise InputError(
             f"the file is longer than {max_bytes:,} bytes; is it one document?  If so, raise the "
             "limit (max_line, or --max_line_mib of launch/prepare.py)",
             file=path,
+            reason="a file too long",
         )
     return Record(content, path)
 
@@ -66,11 +73,13 @@ def open_json_folder(folder: Path, options: Options) -> CountedDocuments:
     text_fields = options.text_fields or TEXT_FIELDS
     labels_field = options.labels_field or LABELS_FIELD
 
-    def read() -> Iterator[Document]:
-        for file in files:
-            record = read_record(file, options.max_line)
-            name = record.identifier(options.id_field or ID_FIELD, required=bool(options.id_field))
-            labels = record.names(labels_field)
-            yield make_document(record.text(*text_fields), labels, name, options, file)
+    def make(file: Path, _: Path, line: int | None) -> Document:
+        record = read_record(file, options.max_line)
+        name = record.identifier(options.id_field or ID_FIELD, required=bool(options.id_field))
+        labels = record.names(labels_field)
+        return make_document(record.text(*text_fields), labels, name, options, file, line)
 
-    return CountedDocuments(read, len(files))
+    def read() -> Iterator[Document | InputError]:
+        return make_documents(((file, None, file) for file in files), make, options, folder)
+
+    return CountedDocuments(read, len(files), skip=options.skip_bad_rows)

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from axml_jax.data.corpus import Document, open_bytes, read_lines
-from axml_jax.data.readers.documents import Documents, Options, make_document
+from axml_jax.data.corpus import Document, open_bytes, text_rows
+from axml_jax.data.readers.documents import (
+    Documents,
+    Options,
+    Row,
+    make_document,
+    make_documents,
+)
 from axml_jax.data.readers.record import Record
 from axml_jax.errors import InputError
 
@@ -23,18 +29,21 @@ def open_named(path: Path, options: Options) -> Documents:
     text_fields = options.text_fields or ("text",)
     labels_field = options.labels_field or "labels"
 
-    def read() -> Iterator[Document]:
-        for number, record in _records(path, options):
-            yield make_document(
-                record.text(*text_fields),
-                _names(record, labels_field, text_fields),
-                record.identifier(options.id_field or "id", required=bool(options.id_field)),
-                options,
-                path,
-                number,
-            )
+    def make(content: str, file: Path, line: int | None) -> Document:
+        record = Record(content, file, line)
+        return make_document(
+            record.text(*text_fields),
+            _names(record, labels_field, text_fields),
+            record.identifier(options.id_field or "id", required=bool(options.id_field)),
+            options,
+            file,
+            line,
+        )
 
-    return Documents(read)
+    return Documents(
+        lambda: make_documents(_filled(path, options), make, options, path),
+        skip=options.skip_bad_rows,
+    )
 
 
 def open_numbered(path: Path, options: Options) -> Documents:
@@ -51,18 +60,22 @@ def open_numbered(path: Path, options: Options) -> Documents:
     text_fields = options.text_fields or ("title", "content")
     labels_field = options.labels_field or "target_ind"
 
-    def read() -> Iterator[Document]:
-        for number, record in _records(path, options):
-            yield make_document(
-                record.text(*text_fields),
-                options.label_names(record.numbers(labels_field), path, number),
-                record.identifier(options.id_field or "uid", required=bool(options.id_field)),
-                options,
-                path,
-                number,
-            )
+    def make(content: str, file: Path, line: int | None) -> Document:
+        record = Record(content, file, line)
+        return make_document(
+            record.text(*text_fields),
+            options.label_names(record.numbers(labels_field), file, line),
+            record.identifier(options.id_field or "uid", required=bool(options.id_field)),
+            options,
+            file,
+            line,
+        )
 
-    return Documents(read, options.label_file.titles if options.label_file else None)
+    return Documents(
+        lambda: make_documents(_filled(path, options), make, options, path),
+        options.label_file.titles if options.label_file else None,
+        options.skip_bad_rows,
+    )
 
 
 def _names(record: Record, labels_field: str, text_fields: tuple[str, ...]) -> tuple[str, ...]:
@@ -71,15 +84,17 @@ def _names(record: Record, labels_field: str, text_fields: tuple[str, ...]) -> t
         raise record.error(
             f"the field {labels_field!r} should be a list of strings, but it is a list of numbers; "
             "where it is so in all lines, ask for --format xc_json --text_column "
-            f"{','.join(text_fields)} --labels_column {labels_field}"
+            f"{','.join(text_fields)} --labels_column {labels_field}",
+            "a field of another kind",
         )
     return record.names(labels_field)
 
 
-def _records(path: Path, options: Options) -> Iterator[tuple[int, Record]]:
+def _filled(path: Path, options: Options) -> Iterator[Row[str]]:
+    """The lines that are not empty."""
     number = 0
-    for number, line in enumerate(read_lines(path, options.max_line), start=1):
-        if line.strip():
-            yield number, Record(line, path, number)
+    for number, row in enumerate(text_rows(path, options.max_line, options.max_expansion), start=1):
+        if isinstance(row, InputError) or row.strip():
+            yield path, number, row
     if number == 0:
         raise InputError("the file is empty: expected a JSON object a line", file=path)

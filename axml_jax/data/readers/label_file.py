@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from axml_jax.data.corpus import MAX_LINE, read_byte_lines, read_lines
+from axml_jax.data.corpus import MAX_EXPANSION, MAX_LINE, read_byte_lines, read_lines
 from axml_jax.data.readers.record import Record, kind_of, parse_json
 from axml_jax.errors import InputError
 
@@ -31,7 +31,7 @@ class LabelFile(NamedTuple):
     titles: dict[str, str]
     repeated: int
 
-    def names_of(self, numbers: Sequence[int], file: Path, line: int) -> tuple[str, ...]:
+    def names_of(self, numbers: Sequence[int], file: Path, line: int | None) -> tuple[str, ...]:
         """Names of the labels with these numbers; `file` and `line` are where they stand.
 
         Raises:
@@ -45,12 +45,16 @@ class LabelFile(NamedTuple):
                     f"0 to {len(names) - 1}; is it the label file of these documents?",
                     file=file,
                     line=line,
+                    reason="a label that the label file lacks",
                 )
         return tuple([names[number] for number in numbers])
 
 
 def read_label_file(
-    path: str | Path, max_line: int = MAX_LINE, otherwise: str | None = None
+    path: str | Path,
+    max_line: int = MAX_LINE,
+    otherwise: str | None = None,
+    max_expansion: int = MAX_EXPANSION,
 ) -> LabelFile:
     """Reads names of labels.
 
@@ -64,22 +68,27 @@ def read_label_file(
       max_line: Bytes that a line may have.
       otherwise: The encoding of lines that are not UTF-8, one that any bytes are text in; None
         refuses such lines.
+      max_expansion: Bytes that a byte of a compressed file may become.
 
     Raises:
-      InputError: A missing or damaged file, no label, a label without a name, a uid twice, or a
-        name that a number was appended to and that is another's.
+      InputError: A missing or damaged file, no label, a label without a name or with one of several
+        lines, a uid twice, or a name that a number was appended to and that is another's.
     """
     path = Path(path)
+    lines = _lines(path, max_line, otherwise, max_expansion)
     names: list[str] = []
     titles: dict[str, str] = {}
     seen: set[str] = set()
     repeated = 0
-    for number, (line, uid, title) in enumerate(_entries(path, max_line, otherwise)):
+    for number, (line, uid, title) in enumerate(_entries(path, lines)):
         if not (uid or title):
             what = f"an empty entry {number} of the list" if line is None else "an empty line"
             message = f"{what} where a label's name was expected"
             raise InputError(message, file=path, line=line)
         name = uid or title
+        if len(name.split("\n")) > 1 or "\r" in name:
+            message = f"the name of a label should be one line of text, but it is {name!r}"
+            raise InputError(message, file=path, line=line)
         if name in seen:
             if uid:
                 raise InputError(f"the uid {uid!r} stands here again", file=path, line=line)
@@ -96,22 +105,19 @@ def read_label_file(
     return LabelFile(path, tuple(names), titles, repeated)
 
 
-def _lines(path: Path, max_line: int, otherwise: str | None) -> Iterator[str]:
+def _lines(path: Path, max_line: int, otherwise: str | None, max_expansion: int) -> Iterator[str]:
     if otherwise is None:
-        yield from read_lines(path, max_line)
+        yield from read_lines(path, max_line, max_expansion)
         return
-    for line in read_byte_lines(path, max_line):
+    for line in read_byte_lines(path, max_line, max_expansion):
         try:
             yield line.decode("utf-8")
         except UnicodeDecodeError:
             yield line.decode(otherwise)
 
 
-def _entries(
-    path: Path, max_line: int, otherwise: str | None
-) -> Iterator[tuple[int | None, str, str]]:
+def _entries(path: Path, lines: Iterator[str]) -> Iterator[tuple[int | None, str, str]]:
     """The line (None in a JSON list), the uid and the title of each label; "" for what is not."""
-    lines = _lines(path, max_line, otherwise)
     first = next(lines, None)
     if first is None:
         return

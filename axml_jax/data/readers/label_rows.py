@@ -6,14 +6,16 @@ texts.
 
 from __future__ import annotations
 
+import math
 import re
+import zipfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
 import scipy.sparse
 
-from axml_jax.data.corpus import read_lines
+from axml_jax.data.corpus import FREE_EXPANSION, MAX_EXPANSION, text_rows
 from axml_jax.data.readers.documents import Options
 from axml_jax.errors import InputError
 
@@ -25,7 +27,8 @@ _NUMBERS = re.compile(r"[-+]?\d[\d.,]*")
 _DECIMAL = re.compile(r"\d{1,18}:[-+]?\d*\.\d*(?:[eE][-+]?\d+)?")
 _ENTRY = re.compile(r"(\d{1,18}):(\S+)")
 
-Rows = Generator[tuple[str, ...], None, None]
+Rows = Generator[tuple[str, ...] | InputError, None, None]
+"""The names of the labels of each row, or in their place what is wrong with it."""
 
 
 def read_bow_labels(path: Path, options: Options) -> Rows:
@@ -33,10 +36,10 @@ def read_bow_labels(path: Path, options: Options) -> Rows:
 
     A row is `3,17,99 0:0.1 5:0.2`: labels between commas, then features; a row without labels
     begins with a space or a feature.  The first line may be a header: documents, features, labels.
+    A row may be wrong: no such row, or a label is none of the header's or of the label file's.
 
     Raises:
-      InputError: The file is damaged, a row is no such row, the header promises another number of
-        rows, or a label is none of the header's or none of the label file's.
+      InputError: The file is damaged, or the header promises another number of rows.
     """
     expected = "labels and features, such as 3,17,99 0:0.1 5:0.2, or a header of three numbers"
     return _read(path, options, _BOW_HEADER, _bow_row, expected)
@@ -55,8 +58,13 @@ def read_sparse_labels(path: Path, options: Options) -> Rows:
     return _read(path, options, _SPARSE_HEADER, _sparse_row, expected)
 
 
-def is_bow(lines: list[str], path: Path) -> bool:
+def is_bow(lines: list[str], path: Path, skip: bool = False) -> bool:
     """Whether a file that begins with these lines holds labels and then features.
+
+    Args:
+      lines: Its first lines.
+      path: The file.
+      skip: Whether rows that cannot be used will be passed over.
 
     Raises:
       InputError: Some rows end in features, but there is one that is no such row: were they taken
@@ -69,8 +77,8 @@ def is_bow(lines: list[str], path: Path) -> bool:
     if None not in found:
         return any(labels and ":" in row for labels, row in zip(found, rows, strict=True))
     similar = next((i for i, row in enumerate(rows) if _seems_bow(row)), None)
-    if similar is None:
-        return False
+    if similar is None or skip:
+        return similar is not None
     wrong = found.index(None)
     which = "this line" if wrong == similar else f"line {similar + begin + 1}"
     raise InputError(
@@ -92,12 +100,18 @@ def _seems_bow(row: str) -> bool:
     )
 
 
-def is_sparse(lines: list[str]) -> bool:
-    """Whether a file that begins with these lines holds a sparse matrix, its header included."""
+def is_sparse(lines: list[str], skip: bool = False) -> bool:
+    """Whether a file that begins with these lines holds a sparse matrix, its header included.
+
+    Args:
+      lines: Its first lines.
+      skip: Whether rows that cannot be used will be passed over: some that can are then enough.
+    """
     header, rows = lines[:1], lines[1:]
     if not (header and any(rows) and _SPARSE_HEADER.fullmatch(header[0])):
         return False
-    return all(_sparse_row(row) is not None for row in rows)
+    found = map(_sparse_row, rows)
+    return any(found) if skip else all(row is not None for row in found)
 
 
 def _read(
@@ -109,29 +123,46 @@ def _read(
 ) -> Rows:
     documents = num_labels = None
     number = rows = 0
-    for number, line in enumerate(read_lines(path, options.max_line), start=1):
-        if number == 1 and header.fullmatch(line):
+    for number, line in enumerate(
+        text_rows(path, options.max_line, options.max_expansion), start=1
+    ):
+        if number == 1 and isinstance(line, str) and header.fullmatch(line):
             documents, *_, num_labels = map(int, line.split())
+            continue
+        rows += 1
+        if isinstance(line, InputError):
+            yield line
             continue
         numbers = parse(line)
         if numbers is None:
-            raise InputError(
+            yield InputError(
                 f"expected {expected} in the first line, found {line[:60]!r}",
                 file=path,
                 line=number,
+                reason="no row of labels",
             )
-        if num_labels is not None and numbers and max(numbers) >= num_labels:
-            raise InputError(
+        elif num_labels is not None and numbers and max(numbers) >= num_labels:
+            yield InputError(
                 f"label {max(numbers)} is not in 0..{num_labels - 1}, as the header has it",
                 file=path,
                 line=number,
+                reason="a label that the header lacks",
             )
-        rows += 1
-        yield options.label_names(numbers, path, number)
+        else:
+            yield _named(numbers, path, number, options)
     if documents is not None and rows != documents:
         raise InputError(
             f"the header promises {documents} rows, but there are {rows}", file=path, line=number
         )
+
+
+def _named(
+    numbers: tuple[int, ...], path: Path, row: int, options: Options
+) -> tuple[str, ...] | InputError:
+    try:
+        return options.label_names(numbers, path, row)
+    except InputError as error:
+        return error
 
 
 def _bow_row(line: str) -> tuple[int, ...] | None:
@@ -156,6 +187,8 @@ def _sparse_row(line: str) -> tuple[int, ...] | None:
             value = float(match[2])
         except ValueError:
             return None
+        if math.isnan(value):
+            return None
         if value:
             found.append(int(match[1]))
     return tuple(found)
@@ -165,18 +198,25 @@ def read_npz_labels(path: Path, options: Options) -> Rows:
     """Labels of a sparse matrix [documents, labels] that scipy.sparse.save_npz wrote (PECOS).
 
     An entry that is not zero is a label.  The matrix is held in memory; nothing in it is unpickled.
+    A row may be wrong: a label is none of the label file's.
 
     Raises:
-      InputError: The file holds no such matrix, or the label file lacks one of its labels.
+      InputError: The file holds no such matrix.
     """
-    matrix = load_matrix(path)
+    matrix = load_matrix(path, options.max_expansion)
     for row in range(matrix.shape[0]):
         numbers = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]].tolist()
-        yield options.label_names(tuple(numbers), path, row + 1)
+        yield _named(tuple(numbers), path, row + 1, options)
 
 
-def load_matrix(path: Path) -> scipy.sparse.csr_array:
-    """The label matrix, without its zeros; raises InputError where there is none."""
+def load_matrix(path: Path, max_expansion: int = MAX_EXPANSION) -> scipy.sparse.csr_array:
+    """The label matrix, without its zeros.
+
+    Raises:
+      InputError: There is none, or in memory it takes more than FREE_EXPANSION bytes and
+        `max_expansion` times the size of the file.
+    """
+    _refuse_large(path, max_expansion)
     try:
         with path.open("rb") as file:
             matrix = scipy.sparse.load_npz(file)  # which never unpickles
@@ -192,3 +232,23 @@ def load_matrix(path: Path) -> scipy.sparse.csr_array:
         raise InputError("expected a matrix [documents, labels] of numbers", file=path)
     matrix.eliminate_zeros()
     return matrix
+
+
+def _refuse_large(path: Path, max_expansion: int) -> None:
+    try:
+        limit = max(FREE_EXPANSION, max_expansion * path.stat().st_size)
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size <= limit:
+            with np.load(path, allow_pickle=False) as arrays:
+                # Its rows may be empty, and yet each has a place in the matrix that is made of it.
+                size = max(size, 8 * int(np.max(arrays["shape"])))
+    except Exception:  # what is wrong with it is told where it is read
+        return
+    if size > limit:
+        raise InputError(
+            f"the matrix takes {size:,} bytes, more than {max_expansion:,} times what the file "
+            "has; if that is meant, raise the limit (max_expansion, or --max_expansion of "
+            "launch/prepare.py)",
+            file=path,
+        )

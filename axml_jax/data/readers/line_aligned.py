@@ -5,11 +5,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from axml_jax.data.corpus import Document, open_bytes, read_lines
-from axml_jax.data.readers.documents import Documents, Options, make_document, split_labels
+from axml_jax.data.corpus import Document, open_bytes, text_rows
+from axml_jax.data.readers.documents import (
+    Documents,
+    Options,
+    Row,
+    make_document,
+    make_documents,
+    split_labels,
+)
 from axml_jax.data.readers.label_rows import (
+    Rows,
     read_bow_labels,
     read_npz_labels,
     read_sparse_labels,
@@ -44,6 +52,9 @@ def open_line_aligned(
       kind: What the labels are: `lines` of names, `lines_bow` (label numbers before features),
         `lines_sparse` (a sparse matrix as text) or `lines_npz` (one of SciPy).
 
+    A line that cannot be used is one in all files: where such are passed over, the others still
+    are of the same document.
+
     Raises:
       InputError: A file is missing; while reading, one is damaged or holds an empty text, or they
         are of unequal length; with file and line.
@@ -59,24 +70,35 @@ def open_line_aligned(
         parts.append(_lines(ids, options))
     for part in parts:  # a wrong name is told before the first gigabyte is read
         open_bytes(part.path).close()
-    return Documents(lambda: _read(parts, labels is not None, options), titles)
+    has_labels = labels is not None
+
+    def make(rows: list[Any], file: Path, line: int | None) -> Document:
+        text, *rest = rows
+        names = rest.pop(0) if has_labels else ()
+        return make_document(text, names, rest[0].strip() if rest else "", options, file, line)
+
+    def read() -> Iterator[Document | InputError]:
+        return make_documents(_rows(parts), make, options, parts[0].path)
+
+    return Documents(read, titles, options.skip_bad_rows)
 
 
 def _lines(path: str | Path, options: Options) -> _Part:
-    return _Part(Path(path), lambda: read_lines(path, options.max_line))
+    return _Part(Path(path), lambda: text_rows(path, options.max_line, options.max_expansion))
 
 
 def _label_rows(path: Path, options: Options, kind: str) -> _Part:
     return _Part(path, lambda: _LABEL_READERS[kind](path, options))
 
 
-def _named(path: Path, options: Options) -> Generator[tuple[str, ...], None, None]:
-    for line in read_lines(path, options.max_line):
-        yield (
-            tuple(line.split())
-            if options.separator is None
-            else split_labels(line, options.separator)
-        )
+def _named(path: Path, options: Options) -> Rows:
+    for line in text_rows(path, options.max_line, options.max_expansion):
+        if isinstance(line, InputError):
+            yield line
+        elif options.separator is None:
+            yield tuple(line.split())
+        else:
+            yield split_labels(line, options.separator)
 
 
 _LABEL_READERS = {
@@ -87,7 +109,7 @@ _LABEL_READERS = {
 }
 
 
-def _read(parts: list[_Part], has_labels: bool, options: Options) -> Iterator[Document]:
+def _rows(parts: list[_Part]) -> Iterator[Row[list[Any]]]:
     number = 0
     with contextlib.ExitStack() as stack:
         readers = [stack.enter_context(contextlib.closing(part.read())) for part in parts]
@@ -98,10 +120,8 @@ def _read(parts: list[_Part], has_labels: bool, options: Options) -> Iterator[Do
             if any(row is None for row in rows):
                 _refuse_unequal([part.path for part in parts], readers, rows, number)
             number += 1
-            text, *rest = cast(list[Any], rows)
-            labels = rest.pop(0) if has_labels else ()
-            name = rest[0].strip() if rest else ""
-            yield make_document(text, labels, name, options, parts[0].path, number)
+            bad = next((row for row in rows if isinstance(row, InputError)), None)
+            yield parts[0].path, number, rows if bad is None else bad
     if number == 0:
         raise InputError("the file is empty: expected one text a line", file=parts[0].path)
 

@@ -103,7 +103,9 @@ def open_splits(layout: Layout, format: str = "auto", options: Options | None = 
     options = options or Options()
     notes = []
     if layout.label_file is not None:
-        names = read_label_file(layout.label_file, options.max_line)
+        names = read_label_file(
+            layout.label_file, options.max_line, max_expansion=options.max_expansion
+        )
         options = dataclasses.replace(options, label_file=names)
         notes.append(f"{names.path.name} names {len(names.names):,} labels")
         if names.repeated:

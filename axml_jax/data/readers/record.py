@@ -8,6 +8,8 @@ from typing import Any
 
 from axml_jax.errors import InputError
 
+_NO_JSON = "no JSON object"
+
 
 def parse_json(content: str | bytes, file: Path, line: int | None = None) -> Any:
     """The value that JSON stands for.
@@ -25,11 +27,13 @@ def parse_json(content: str | bytes, file: Path, line: int | None = None) -> Any
     except json.JSONDecodeError as error:
         place = line if line is not None else error.lineno
         message = f"no whole JSON: {error.msg} at column {error.colno}"
-        raise InputError(message, file=file, line=place) from error
+        raise InputError(message, file=file, line=place, reason=_NO_JSON) from error
     except RecursionError:
-        raise InputError("JSON with brackets nested too deep", file=file, line=line) from None
+        message = "JSON with brackets nested too deep"
+        raise InputError(message, file=file, line=line, reason=_NO_JSON) from None
     except ValueError as error:  # bytes that are no UTF-8, a number of thousands of digits
-        raise InputError(f"no readable JSON: {error}", file=file, line=line) from error
+        message = f"no readable JSON: {error}"
+        raise InputError(message, file=file, line=line, reason=_NO_JSON) from error
 
 
 class Record:
@@ -48,11 +52,11 @@ class Record:
         self._file, self._line = file, line
         self.fields = parse_json(content, file, line)
         if not isinstance(self.fields, dict):
-            raise self.error(f"expected a JSON object, found {kind_of(self.fields)}")
+            raise self.error(f"expected a JSON object, found {kind_of(self.fields)}", _NO_JSON)
 
-    def error(self, message: str) -> InputError:
+    def error(self, message: str, reason: str = "") -> InputError:
         """An error that names file and line."""
-        return InputError(message, file=self._file, line=self._line)
+        return InputError(message, file=self._file, line=self._line, reason=reason)
 
     def text(self, *names: str) -> str:
         """The text of fields that hold strings or lists of strings; all parts on their own lines.
@@ -107,10 +111,12 @@ class Record:
             return self.fields[name]
         except KeyError:
             found = ", ".join(map(repr, list(self.fields)[:10])) or "none"
-            raise self.error(f"the object has no field {name!r}; its fields: {found}") from None
+            message = f"the object has no field {name!r}; its fields: {found}"
+            raise self.error(message, f"no field {name!r}") from None
 
     def _unexpected(self, name: str, expected: str, value: Any) -> InputError:
-        return self.error(f"the field {name!r} should be {expected}, but it is {kind_of(value)}")
+        message = f"the field {name!r} should be {expected}, but it is {kind_of(value)}"
+        return self.error(message, "a field of another kind")
 
 
 def _is_list_of(value: Any, kind: type) -> bool:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from axml_jax.data.corpus import open_bytes, read_lines
+from axml_jax.data.corpus import COMPRESSED, open_bytes, text_rows
 from axml_jax.data.readers import json_folder
 from axml_jax.data.readers.csv_rows import DELIMITERS, split_header
 from axml_jax.data.readers.documents import Options
@@ -21,7 +21,6 @@ _SHOWN = 60
 _LINES = 20
 _CHARACTERS = 1 << 20
 _NUMBERS = re.compile(r"[\d,\s]*")
-_COMPRESSED = (".gz", ".xz")
 
 
 class Sniffed(NamedTuple):
@@ -62,16 +61,23 @@ def sniff(
 
 def data_suffix(path: Path) -> str:
     """The end of a file's name without that of its compression: ".json" of trn.json.gz."""
-    name = Path(path.stem) if path.suffix in _COMPRESSED else path
+    name = Path(path.stem) if path.suffix in COMPRESSED else path
     return name.suffix.lower()
 
 
 def _first_lines(path: Path, options: Options) -> list[str]:
-    """The first lines, empty ones included: few where they are long."""
+    """The first lines, empty ones included: few where they are long.
+
+    Where bad rows are passed over, lines that cannot be read are empty.
+    """
     found: list[str] = []
     filled = length = 0
-    with contextlib.closing(read_lines(path, options.max_line)) as lines:
-        for line in lines:
+    rows = text_rows(path, options.max_line, options.max_expansion)
+    with contextlib.closing(rows) as lines:
+        for row in lines:
+            if isinstance(row, InputError) and not options.skip_bad_rows:
+                raise row
+            line = "" if isinstance(row, InputError) else row
             found.append(line)
             filled += bool(line.strip())
             length += len(line) + 1
@@ -84,9 +90,9 @@ def _sniff_labels(path: Path, options: Options) -> tuple[str, str]:
     if path.suffix == ".npz":
         return "lines_npz", f"{path.name} ends in .npz"
     first = _first_lines(path, options)
-    if is_sparse(first):
+    if is_sparse(first, options.skip_bad_rows):
         return "lines_sparse", f"{path.name} has a header of two numbers and rows of label:value"
-    if is_bow(first, path):
+    if is_bow(first, path, options.skip_bad_rows):
         return "lines_bow", f"{path.name} has rows of label numbers and features (index:value)"
     why = f"{path.name} does not begin with rows of label numbers and features (index:value)"
     with_comma = next((line.strip() for line in first if "," in line), None)
@@ -100,8 +106,10 @@ def _sniff_labels(path: Path, options: Options) -> tuple[str, str]:
 
 def _sniff_folder(path: Path, options: Options) -> tuple[str, str]:
     files = json_folder.json_files(path)
-    record = json_folder.read_record(files[0], options.max_line)
     wanted = options.labels_field or json_folder.LABELS_FIELD
+    if options.skip_bad_rows:
+        return "json_folder", f"it has {len(files):,} JSON files"
+    record = json_folder.read_record(files[0], options.max_line)
     if wanted not in record.fields:
         raise record.error(
             f"the first JSON file of the folder has no {wanted!r}, but {_fields(record)}; name the "
@@ -112,9 +120,20 @@ def _sniff_folder(path: Path, options: Options) -> tuple[str, str]:
 
 def _sniff_file(path: Path, options: Options) -> tuple[str, str]:
     lines = _first_lines(path, options)
-    number = next((i for i, line in enumerate(lines, start=1) if line.strip()), None)
-    if number is None:
+    filled = [i for i, line in enumerate(lines, start=1) if line.strip()]
+    if not filled:
         raise InputError("the file is empty: expected documents", file=path)
+    try:
+        return _sniff_lines(path, lines, filled[0], options)
+    except InputError:
+        for number in filled[1:] if options.skip_bad_rows else ():
+            with contextlib.suppress(InputError):
+                return _sniff_lines(path, lines, number, options)
+        raise
+
+
+def _sniff_lines(path: Path, lines: list[str], number: int, options: Options) -> tuple[str, str]:
+    """What the line with this number, and those below, are taken for."""
     first = lines[number - 1]
     start = first.lstrip()[:1]
     if start == "{":
@@ -141,7 +160,7 @@ def _sniff_file(path: Path, options: Options) -> tuple[str, str]:
             file=path,
             line=number,
         )
-    found = _sniff_tabs(path, lines[number - 1 :], number)
+    found = _sniff_tabs(path, lines[number - 1 :], number, options)
     if found is not None:
         return found
     tabs = first.count("\t")
@@ -154,14 +173,16 @@ def _sniff_file(path: Path, options: Options) -> tuple[str, str]:
     )
 
 
-def _sniff_tabs(path: Path, lines: list[str], begin: int) -> tuple[str, str] | None:
+def _sniff_tabs(
+    path: Path, lines: list[str], begin: int, options: Options
+) -> tuple[str, str] | None:
     """None where the columns of the first line are those of no format."""
     counts = [line.count("\t") + 1 for line in lines]
     name = next((name for name, columns in COLUMNS.items() if len(columns) == counts[0]), None)
     if name is None:
         return None
     for number, (line, count) in enumerate(zip(lines, counts, strict=True), start=begin):
-        if count != counts[0] and line.strip():
+        if count != counts[0] and line.strip() and not options.skip_bad_rows:
             raise InputError(
                 f"expected {'<TAB>'.join(COLUMNS[name])}, as line {begin} has {counts[0]} columns, "
                 f"found {count} column{'s' * (count != 1)}; a tab within the text, here or there, "

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
-from axml_jax.data.corpus import Document, read_lines
-from axml_jax.data.readers.documents import Documents, Options, make_document, split_labels
+from axml_jax.data.corpus import Document, text_rows
+from axml_jax.data.readers.documents import (
+    Documents,
+    Options,
+    file_rows,
+    make_document,
+    make_documents,
+    split_labels,
+)
 from axml_jax.errors import InputError
 
 COLUMNS = {"tsv": ("labels", "text"), "tsv_id": ("id", "labels", "text")}
@@ -25,32 +33,38 @@ def open_tsv(path: Path, options: Options, columns: tuple[str, ...]) -> Document
         has another number of columns.
     """
     shown = "<TAB>".join(columns)
-    with contextlib.closing(read_lines(path, options.max_line)) as lines:
-        header = read_header(next(lines, ""), columns, path)
+    with contextlib.closing(text_rows(path, options.max_line, options.max_expansion)) as lines:
+        first = next(lines, "")
+        if isinstance(first, InputError) and not options.skip_bad_rows:
+            raise first
+        header = None if isinstance(first, InputError) else read_header(first, columns, path)
     order = header or columns
     texts, labels = order.index("text"), order.index("labels")
     ids = order.index("id") if "id" in order else None
 
-    def read() -> Iterator[Document]:
-        number = 0
-        for number, line in enumerate(read_lines(path, options.max_line), start=1):
-            cells = line.split("\t")
-            if len(cells) != len(columns):
-                raise InputError(
-                    f"expected {shown}, found {len(cells)} column{'s' * (len(cells) != 1)}; "
-                    "a tab within the text would have to be a space",
-                    file=path,
-                    line=number,
-                )
-            if number == 1 and header:
-                continue
-            names = split_labels(cells[labels], options.separator)
-            name = "" if ids is None else cells[ids].strip()
-            yield make_document(cells[texts], names, name, options, path, number)
-        if number == 0:
-            raise InputError(f"the file is empty: expected {shown} in each line", file=path)
+    def make(row: str, file: Path, line: int | None) -> Document:
+        cells = row.split("\t")
+        if len(cells) != len(columns):
+            raise InputError(
+                f"expected {shown}, found {len(cells)} column{'s' * (len(cells) != 1)}; "
+                "a tab within the text would have to be a space",
+                file=file,
+                line=line,
+                reason="another number of columns",
+            )
+        names = split_labels(cells[labels], options.separator)
+        name = "" if ids is None else cells[ids].strip()
+        return make_document(cells[texts], names, name, options, file, line)
 
-    return Documents(read)
+    def read() -> Iterator[Document | InputError]:
+        rows = file_rows(path, options)
+        begin = next(rows, None)
+        if begin is None:
+            raise InputError(f"the file is empty: expected {shown} in each line", file=path)
+        whole = rows if header else itertools.chain([begin], rows)
+        return make_documents(whole, make, options, path)
+
+    return Documents(read, skip=options.skip_bad_rows)
 
 
 def read_header(line: str, columns: tuple[str, ...], path: Path) -> tuple[str, ...] | None:

@@ -34,7 +34,8 @@ TEXT = (
 def test_reading(write: Write, tmp_path: Path) -> None:
     write("train/32001R1234.json", json.dumps(LAW))
     write("train/31958Q1101.json", json.dumps({**LAW, "celex_id": "31958Q1101", "recitals": ""}))
-    write("train/32011D0001.json.gz", json.dumps({**LAW, "concepts": []}, indent=1))
+    other = {**LAW, "celex_id": "32011D0001", "concepts": []}
+    write("train/32011D0001.json.gz", json.dumps(other, indent=1))
     write("train/.32001R1234.json", "not one of them")
     write("train/README.txt", "neither")
     documents = open_documents(tmp_path / "train")
@@ -44,7 +45,7 @@ def test_reading(write: Write, tmp_path: Path) -> None:
     assert first.id == "31958Q1101"  # in order of the names
     assert ", Having" not in first.text
     assert second == Document(TEXT, ("2356", "3568"), "32001R1234")
-    assert third == Document(TEXT, (), "32001R1234")
+    assert third == Document(TEXT, (), "32011D0001")
     assert documents.repeated_labels == 2
 
 

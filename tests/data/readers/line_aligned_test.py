@@ -106,3 +106,5 @@ def test_unusable_options() -> None:
         Options(separator="")
     with pytest.raises(ValueError, match="max_line"):
         Options(max_line=0)
+    with pytest.raises(ValueError, match="max_expansion"):
+        Options(max_expansion=0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from axml_jax.data.corpus import read_lines
+from axml_jax.data.corpus import text_rows
 from axml_jax.data.readers import sniffing
 from axml_jax.data.readers.documents import Options
 from axml_jax.data.readers.formats import FORMATS
@@ -127,12 +127,13 @@ def test_few_lines_are_read_where_they_are_long(
     path = write("long.txt", f"a\t{'word ' * 60_000}\n" * 19)  # 300 kB a line
     read: list[int] = []
 
-    def counted(*arguments: Any) -> Generator[str, None, None]:
-        for line in read_lines(*arguments):
+    def counted(*arguments: Any) -> Generator[str | InputError, None, None]:
+        for line in text_rows(*arguments):
+            assert isinstance(line, str)
             read.append(len(line))
             yield line
 
-    monkeypatch.setattr(sniffing, "read_lines", counted)
+    monkeypatch.setattr(sniffing, "text_rows", counted)
     assert sniff(path, labels=path if beside else None).format == ("lines" if beside else "tsv")
     assert len(read) == 4
 
