@@ -202,7 +202,7 @@ def replace_same_size(path: Path, array: np.ndarray) -> None:
 def test_an_array_of_another_type(damaged: Path) -> None:
     file = damaged / "train" / "tokens.npy"
     replace_same_size(file, np.load(file).astype(np.float32))
-    with pytest.raises(InputError, match="expected int32, found float32"):
+    with pytest.raises(InputError, match="expected int32 in 1 dimensions, found float32"):
         open_store(damaged)
 
 

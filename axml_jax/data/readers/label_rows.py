@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-import numpy as np
 import scipy.sparse
 
+from axml_jax.data import matrix_file
 from axml_jax.data.corpus import read_lines
 from axml_jax.data.readers.documents import Options
 from axml_jax.errors import InputError
@@ -177,18 +177,6 @@ def read_npz_labels(path: Path, options: Options) -> Rows:
 
 def load_matrix(path: Path) -> scipy.sparse.csr_array:
     """The label matrix, without its zeros; raises InputError where there is none."""
-    try:
-        with path.open("rb") as file:
-            matrix = scipy.sparse.load_npz(file)  # which never unpickles
-        if hasattr(matrix, "check_format"):
-            matrix.check_format(full_check=True)  # a bad index would be read past the end
-        matrix = scipy.sparse.csr_array(matrix)
-    except Exception as error:  # what parsers of archives and arrays stumble over has no one type
-        raise InputError(
-            f"no sparse matrix of scipy.sparse.save_npz ({error}); fetch or write the file anew",
-            file=path,
-        ) from error
-    if matrix.ndim != 2 or (not np.issubdtype(matrix.dtype, np.number) and matrix.dtype != bool):
-        raise InputError("expected a matrix [documents, labels] of numbers", file=path)
+    matrix = scipy.sparse.csr_array(matrix_file.load_matrix(path))
     matrix.eliminate_zeros()
     return matrix
