@@ -136,7 +136,14 @@ def read(path: Path, format: str = AUTO) -> Raw:
                 codes.append(numbers.setdefault(token, len(numbers)))
                 scores.append(float(score))
         # ArithmeticError: a whole number beyond all floats.
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ArithmeticError) as error:
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            ArithmeticError,
+        ) as error:
             raise InputError(
                 f"expected a line of format {format}, found {line[:60]!r} ({error}).",
                 file=path,

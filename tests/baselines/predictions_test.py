@@ -193,7 +193,7 @@ def test_what_scores_are(text: str, options: dict[str, str], kind: str, tmp_path
         ("1 0:0.5\n1,2 3:0.5 4:0.5\n\n", {}, "f:2: expected a line of format annexml"),
         ("0,1\t0:0.5,1\n\n\n", {"format": "annexml"}, "f:1: expected a line of format annexml"),
         ("0:0.5\n\n\n", {"format": "score_matrix"}, "f:1: expected the number of documents"),
-        ("0:0.5\n\n\n", {"format": "npz"}, "f: expected a sparse matrix as scipy"),
+        ("0:0.5\n\n\n", {"format": "npz"}, "f: expected a sparse matrix of scipy"),
         ("0:1.5\n\n\n", {"kind": "probability"}, "f: expected probabilities, from 0 to 1, found"),
         ("what is this\n", {}, "f:1: this line fits no format known here (json_lines,"),
         ("\n\n\n", {}, "f: no line of this file holds a prediction"),

@@ -171,7 +171,9 @@ def test_vocabulary_on_disk(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[", "cannot be read"),
+        ("[", "not whole JSON"),
+        ("[" * 9999, "not whole JSON"),
+        ('["<pad>", "<unk>", "\\ud800"]', "what is no text"),
         ('{"a": 1}', "expected a JSON list of words"),
         ('["<pad>", "<unk>", 3]', "expected a JSON list of words"),
         ('["a"]', "begins with"),

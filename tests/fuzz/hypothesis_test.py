@@ -13,14 +13,14 @@ from axml_jax.errors import InputError
 from tests.fuzz.inputs import inputs_of
 from tests.fuzz.targets import Target, targets
 
-_SECONDS = 5.0
+_SECONDS = 5.0  # of the processor
 _BYTES = 64 << 20
 _TARGETS = targets()
 
 
 def check(target: Target, data: bytes) -> None:
     """Runs a target on an input of few KiB within bounds of time and memory."""
-    begin = time.perf_counter()
+    begin = time.process_time()
     tracemalloc.start()
     try:
         target.run(data)
@@ -28,14 +28,14 @@ def check(target: Target, data: bytes) -> None:
     finally:
         tracemalloc.stop()
     assert peak < _BYTES, f"{peak:,} bytes for an input of {len(data)}"
-    assert time.perf_counter() - begin < _SECONDS
+    assert time.process_time() - begin < _SECONDS
 
 
 @pytest.mark.parametrize("target", _TARGETS, ids=lambda target: target.name)
 def test_any_input_is_read_or_refused(target: Target) -> None:
     # Derandomized: the same inputs each time. New ones are for coverage_guided.py.
     @settings(
-        max_examples=60,
+        max_examples=40,
         deadline=None,
         database=None,
         derandomize=True,
@@ -72,7 +72,7 @@ def test_inputs_are_seeds_with_faults_and_noise() -> None:
     target = Target("", lambda data: None, (b"a seed of some length",))
     found: set[str] = set()
 
-    @settings(max_examples=300, database=None, derandomize=True, deadline=None)
+    @settings(max_examples=100, database=None, derandomize=True, deadline=None)
     @given(st.data())
     def look(data: st.DataObject) -> None:
         content = data.draw(inputs_of(target))

@@ -329,7 +329,7 @@ _ROWS = {
     "annexml": b"1,2\t0:0.5,3:0.25\n",
     "npz": _npz(scipy.sparse.csr_matrix(([0.5, 0.25], ([0, 1], [2, 5])), (2, 6))),
 }
-_FIELDS = b"text,labels,id\nthe cat,cat dog,1\n\"a\nb\"\"c\",,2\n"
+_FIELDS = b'text,labels,id\nthe cat,cat dog,1\n"a\nb""c",,2\n'
 
 
 def _store_seeds() -> tuple[bytes, ...]:
@@ -371,14 +371,17 @@ def targets() -> list[Target]:
         ),
         "any format": (
             _any_format,
-            tuple(bytes([i]) + seed for i, seed in enumerate((tabs, _FIELDS, tabs, _NUMBERED)))
+            (b"\0" + tabs, b"\1" + _FIELDS, b"\2" + tabs, b"\3" + _NUMBERED)
             + (b"\4" + gzip.compress(_LINES), b"\5" + lzma.compress(tabs)),
         ),
         "any labels": (_any_pair, (pair + b"3,1 0:0.5\n2 1:1\n", pair + b"2 3\n0:1\n1:1\n")),
         "compressed": (_compressed, (b"\0" + gzip.compress(_LINES), b"\1" + lzma.compress(_LINES))),
         "layout": (_layout, (b"train.csv\ntest.csv" + MARK + _FIELDS,)),
         "label file": (_label_file, (b"\0cat\ndog\ncat\n", b'\1["a", "b"]', b'\1{"title": "x"}\n')),
-        "titles": (_titles, (b"\0cat\ta cat\n", b'\1{"cat": "a cat"}', b'\1{"uid": 1, "title": ""}')),
+        "titles": (
+            _titles,
+            (b"\0cat\ta cat\n", b'\1{"cat": "a cat"}', b'\1{"uid": "cat", "title": "x"}\n'),
+        ),
         "tokenizer": (_tokenize, ("It's the Café, İ 中か\u3099 \u0301\u0316".encode(),)),
         "vocabulary": (_vocabulary, (json.dumps(_WORDS).encode(),)),
         "word vectors": (_vectors, (b"\x004 2\nthe 1 2\n. . 3 4\ncat -1e-1 .5\nDog 1 1\n",)),
