@@ -147,6 +147,7 @@ def _inside(folder: Path, name: str, seconds: float) -> None:
     import atheris
 
     with atheris.instrument_imports(include=["axml_jax"], enable_loader_override=False):
+        from tests.fuzz import seeds
         from tests.fuzz import targets as module
     target = next(target for target in module.targets() if target.name == name)
     corpus = folder / "corpus"
@@ -155,7 +156,7 @@ def _inside(folder: Path, name: str, seconds: float) -> None:
         (corpus / str(i)).write_bytes(seed)
         target.run(seed)  # what is imported late is imported now
     pieces = folder / "pieces"
-    escaped = ("".join(f"\\x{byte:02x}" for byte in piece) for piece in module.PIECES)
+    escaped = ("".join(f"\\x{byte:02x}" for byte in piece) for piece in seeds.PIECES)
     pieces.write_text("".join(f'"{piece}"\n' for piece in escaped), encoding="utf-8")
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     limit = pages * resource.getpagesize() + _MEMORY

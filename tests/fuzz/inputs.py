@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from tests.fuzz.targets import PIECES, Target
+from tests.fuzz.seeds import PIECES
+from tests.fuzz.targets import Target
 
 _LONGEST = 4096
 

@@ -11,10 +11,8 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import gzip
 import io
 import json
-import lzma
 import os
 import shutil
 import tempfile
@@ -23,7 +21,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse
 
 from axml_jax import config, runs
 from axml_jax.baselines import choices, prediction_files
@@ -38,23 +35,13 @@ from axml_jax.data.readers.label_file import read_label_file
 from axml_jax.data.readers.layouts import find_splits
 from axml_jax.data.readers.opening import open_documents, open_splits
 from axml_jax.data.store import write_store
-from axml_jax.data.text import PAD_WORD, UNK_WORD, Vocabulary, tokenize, tokens_with_places
+from axml_jax.data.text import Vocabulary, tokenize, tokens_with_places
 from axml_jax.data.titles import read_titles
 from axml_jax.data.vectors import read_glove
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.tables import printable
+from tests.fuzz.seeds import MARK, SEEDS, WORDS
 
-MARK = b"\n%%\n"
-# Pieces that mean something to some reader: both fuzzers put them in.
-PIECES = (
-    b"\n", b"\r\n", b"\r", b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\t", b" ", b",",
-    b";", b":", b'"', b"'", b"\\", b"{", b"}", b"[", b"]", b"[[[[[[[[", b"null", b"true", b"NaN",
-    b"Infinity", b"1e999", b"-1", b"-0", b"0", b"2147483648", b"9223372036854775808", b"9" * 400,
-    b"\\ud800", b"\\u0000", b"\x1b[31m", b"\xc2\x85", b"\xe2\x80\xa8", b"\xcc\x81\xcc\x96",
-    b"\xc4\xb0", b"\xce\xa3", b"text", b"labels", b"id", b"title", b"uid", b"target_ind", b"../x",
-    b"1:0.5", b"0:1 2:1", b"3 3", MARK,
-)  # fmt: skip
-_WORDS = [PAD_WORD, UNK_WORD, "the", "cat", "dog", "2", "paris", "i"]
 _NAMES = ("cat", "dog", "a b", "1", "0", "x:y")
 _SMALL = Options(max_line=1 << 16)
 
@@ -198,7 +185,7 @@ def _tokenizer(data: bytes) -> None:
     text = data.decode("utf-8", "surrogatepass" if b"\xed" in data else "replace")
     words = tokenize(text)
     assert [token.word for token in tokens_with_places(text)] == words
-    Vocabulary(_WORDS).encode(text, max_tokens=9)
+    Vocabulary(WORDS).encode(text, max_tokens=9)
     assert all(word.encode() for word in words)
 
 
@@ -217,9 +204,9 @@ def _vocabulary(data: bytes) -> None:
 def _vectors(data: bytes) -> None:
     suffix, data = _choose(data, (".txt", ".txt.gz", ".txt.xz"))
     with _refusals():
-        matrix, coverage = read_glove(_write(f"vectors{suffix}", data), _WORDS)
+        matrix, coverage = read_glove(_write(f"vectors{suffix}", data), WORDS)
         assert np.isfinite(matrix).all()
-        assert matrix.shape == (len(_WORDS), matrix.shape[1])
+        assert matrix.shape == (len(WORDS), matrix.shape[1])
         assert not matrix[0].any()
         assert coverage.found.any()
 
@@ -244,7 +231,7 @@ def _new_texts(data: bytes) -> None:
         for new in new_texts.open_new_texts(lines, name, format).texts:
             assert new.line >= 1
             json.dumps({"id": new.id}, ensure_ascii=False).encode()
-            Vocabulary(_WORDS).encode(new.text)
+            Vocabulary(WORDS).encode(new.text)
 
 
 @functools.cache
@@ -312,92 +299,45 @@ def _overrides(data: bytes) -> None:
         assert config.from_dict(json.loads(json.dumps(ours.to_dict()))) == ours
 
 
-def _npz(matrix: scipy.sparse.spmatrix) -> bytes:
-    buffer = io.BytesIO()
-    scipy.sparse.save_npz(buffer, matrix)
-    return buffer.getvalue()
-
-
-_EYE = scipy.sparse.csr_matrix(np.eye(3, dtype=np.float32))
-_LINES = b'{"text": "The cat", "labels": ["cat"], "id": 1}\n{"text": "A", "labels": []}\n'
-_NUMBERED = b'{"uid": "7", "title": "T", "content": "c", "target_ind": [1, 2]}\n'
-_ROWS = {
-    "json_lines": b'{"line": 1, "labels": [{"label": "cat", "probability": 0.5, "logit": 0}]}\n',
-    "score_matrix": b"2 6\n0:0.5 3:0.1\n\n",
-    "pairs": b"cat:0.5 dog:.1\nx:y:1e-3\n",
-    "omikuji": b"cat 0.5\tdog 0.25\n",
-    "annexml": b"1,2\t0:0.5,3:0.25\n",
-    "npz": _npz(scipy.sparse.csr_matrix(([0.5, 0.25], ([0, 1], [2, 5])), (2, 6))),
-}
-_FIELDS = b'text,labels,id\nthe cat,cat dog,1\n"a\nb""c",,2\n'
-
-
 def _store_seeds() -> tuple[bytes, ...]:
     return tuple(bytes([i]) + path.read_bytes() for i, path in enumerate(_store_files()))
 
 
-def _run_seed() -> bytes:
-    about = {"format": runs.FORMAT, "version": runs.FORMAT_VERSION, "data": {"fingerprint": "x"}}
-    about["config"] = config.Config().to_dict()
-    labels = {"names": ["a", "b"], "titles": [None, "B"], "train_counts": [1, 2]}
-    words = [PAD_WORD, UNK_WORD, "the"]
-    return MARK.join(json.dumps(part).encode() for part in (about, labels, words))
+def _pair_of(format: str, suffix: str = ".txt") -> Callable[[bytes], None]:
+    return lambda data: _read_pair(data, format, suffix)
+
+
+_RUNS: dict[str, Callable[[bytes], None]] = {
+    "csv": lambda data: _read_one(data, "a.csv", "csv"),
+    "jsonl": lambda data: _read_one(data, "a.jsonl", "jsonl"),
+    "xc_json": lambda data: _read_one(data, "a.json", "xc_json"),
+    "tsv": lambda data: _read_one(data, "a.tsv", "tsv"),
+    "tsv_id": lambda data: _read_one(data, "b.tsv", "tsv_id"),
+    "json_folder": _json_folder,
+    "lines": _pair_of("lines"),
+    "lines_bow": _pair_of("lines_bow"),
+    "lines_sparse": _pair_of("lines_sparse"),
+    "lines_npz": _pair_of("lines_npz", ".npz"),
+    "any format": _any_format,
+    "any labels": _any_pair,
+    "compressed": _compressed,
+    "layout": _layout,
+    "label file": _label_file,
+    "titles": _titles,
+    "tokenizer": _tokenize,
+    "vocabulary": _vocabulary,
+    "word vectors": _vectors,
+    "predictions": _predictions,
+    "new texts": _new_texts,
+    "store": _store,
+    "run": _run,
+    "overrides": _overrides,
+}
 
 
 def targets() -> list[Target]:
-    """All of them; makes their seeds."""
-    chosen = {name: bytes([i + 1]) for i, name in enumerate(choices.FORMATS)}
-    tabs = b"cat dog\tthe text\n\tanother\n"
-    pair = b"one\ntwo\n" + MARK
-    whole = {
-        "csv": (lambda data: _read_one(data, "a.csv", "csv"), (_FIELDS, b"text;labels\na;b\n")),
-        "jsonl": (lambda data: _read_one(data, "a.jsonl", "jsonl"), (_LINES,)),
-        "xc_json": (lambda data: _read_one(data, "a.json", "xc_json"), (_NUMBERED,)),
-        "tsv": (lambda data: _read_one(data, "a.tsv", "tsv"), (tabs, b"text\tlabels\na\tb\n")),
-        "tsv_id": (lambda data: _read_one(data, "b.tsv", "tsv_id"), (b"1\tcat dog\tthe text\n",)),
-        "json_folder": (_json_folder, (b'{"text": ["a", "b"], "concepts": ["1"]}',)),
-        "lines": (lambda data: _read_pair(data, "lines", ".txt"), (pair + b"a b\n\n",)),
-        "lines_bow": (
-            lambda data: _read_pair(data, "lines_bow", ".txt"),
-            (pair + b"0,1 0:0.1\n 5:.2\n" + MARK + b"cat\ndog\n", pair + b"2 9 2\n0 1:1\n1 2:1\n"),
-        ),
-        "lines_sparse": (
-            lambda data: _read_pair(data, "lines_sparse", ".txt"),
-            (pair + b"2 3\n0:1 2:1.0\n1:0\n",),
-        ),
-        "lines_npz": (
-            lambda data: _read_pair(data, "lines_npz", ".npz"),
-            tuple(b"a\nb\nc\n" + MARK + _npz(_EYE.asformat(kind)) for kind in ("csr", "coo")),
-        ),
-        "any format": (
-            _any_format,
-            (b"\0" + tabs, b"\1" + _FIELDS, b"\2" + tabs, b"\3" + _NUMBERED)
-            + (b"\4" + gzip.compress(_LINES), b"\5" + lzma.compress(tabs)),
-        ),
-        "any labels": (_any_pair, (pair + b"3,1 0:0.5\n2 1:1\n", pair + b"2 3\n0:1\n1:1\n")),
-        "compressed": (_compressed, (b"\0" + gzip.compress(_LINES), b"\1" + lzma.compress(_LINES))),
-        "layout": (_layout, (b"train.csv\ntest.csv" + MARK + _FIELDS,)),
-        "label file": (_label_file, (b"\0cat\ndog\ncat\n", b'\1["a", "b"]', b'\1{"title": "x"}\n')),
-        "titles": (
-            _titles,
-            (b"\0cat\ta cat\n", b'\1{"cat": "a cat"}', b'\1{"uid": "cat", "title": "x"}\n'),
-        ),
-        "tokenizer": (_tokenize, ("It's the Café, İ 中か\u3099 \u0301\u0316".encode(),)),
-        "vocabulary": (_vocabulary, (json.dumps(_WORDS).encode(),)),
-        "word vectors": (_vectors, (b"\x004 2\nthe 1 2\n. . 3 4\ncat -1e-1 .5\nDog 1 1\n",)),
-        "predictions": (
-            _predictions,
-            tuple(chosen[name] + row for name, row in _ROWS.items())
-            + tuple(b"\0" + row for row in _ROWS.values()),
-        ),
-        "new texts": (
-            _new_texts,
-            (b"\0one\ntwo\n", b"\0" + _LINES, b"\0" + _FIELDS, b"\4" + tabs),
-        ),
-        "store": (_store, _store_seeds()),
-        "run": (_run, (_run_seed(),)),
-        "overrides": (_overrides, (b"train.epochs=3\nmodel.fully_connected=512,256\nseed=1",)),
-    }  # fmt: skip
-    missing = FORMATS.keys() - whole.keys()
+    """All of them; makes the seeds that have to be made."""
+    missing = FORMATS.keys() - _RUNS.keys()
     assert not missing, f"no fuzzer reads {missing}"
-    return [Target(name, run, seeds) for name, (run, seeds) in whole.items()]
+    seeds = {**SEEDS, "store": _store_seeds()}
+    return [Target(name, run, seeds[name]) for name, run in _RUNS.items()]
