@@ -7,7 +7,6 @@ for it.  Knows nothing about what the matrices mean.
 from __future__ import annotations
 
 import math
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from axml_jax.data.archives import refuse_bomb
 from axml_jax.errors import InputError
 
-# Sparse matrices of ones, sorted, become about ten times smaller.
-_MOST_SMALLER = 100
-_SMALL = 64 << 20
 _ROWS_ALONE = 1 << 24
 
 
@@ -66,15 +63,9 @@ def load_matrix(path: Path) -> Any:
 
 
 def _refuse_more_than_there_is(path: Path) -> None:
-    """Refuses zip bombs, and arrays whose headers claim more than the archive has of them."""
+    """Refuses bombs, and arrays whose headers claim more than the archive has of them."""
     with zipfile.ZipFile(path) as archive:
-        unpacked = sum(part.file_size for part in archive.infolist())
-        if unpacked > max(_SMALL, _MOST_SMALLER * os.path.getsize(path)):
-            raise InputError(
-                f"the file unpacks to {unpacked:,} bytes, more than {_MOST_SMALLER} times its "
-                "size; if it is sound, write it anew with save_npz(..., compressed=False)",
-                file=path,
-            )
+        refuse_bomb(archive, path)
         for part in archive.infolist():
             with archive.open(part) as file:
                 version = np.lib.format.read_magic(file)
