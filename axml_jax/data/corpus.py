@@ -19,7 +19,8 @@ from axml_jax.errors import InputError
 MAX_LINE = 64 << 20
 
 _BOM = b"\xef\xbb\xbf"
-DAMAGED = (OSError, EOFError, lzma.LZMAError, zlib.error)
+# MemoryError: an .xz file may ask for 4 GiB to be unpacked in.
+DAMAGED = (OSError, EOFError, lzma.LZMAError, zlib.error, MemoryError)
 
 
 class Document(NamedTuple):
@@ -47,7 +48,7 @@ def open_bytes(path: str | Path) -> IO[bytes]:
         if path.suffix == ".gz":
             return cast(IO[bytes], gzip.open(path, "rb"))
         if path.suffix == ".xz":
-            return cast(IO[bytes], lzma.open(path, "rb"))
+            return cast(IO[bytes], lzma.open(path, "rb", format=lzma.FORMAT_XZ))
         return path.open("rb")
     except OSError as error:
         reason = "there is no such file" if not path.exists() else error.strerror
@@ -82,7 +83,7 @@ def read_byte_lines(path: str | Path, max_line: int = MAX_LINE) -> Generator[byt
                 yield line.rstrip(b"\r\n") if line.endswith(b"\n") else line
         except DAMAGED as error:
             raise InputError(
-                f"damaged or cut short from here on ({error}); fetch or compress the file anew",
+                f"damaged or cut short from here on ({str(error) or type(error).__name__}); fetch or compress the file anew",
                 file=path,
                 line=number + 1,
             ) from error

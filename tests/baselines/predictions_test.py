@@ -197,6 +197,17 @@ def test_what_scores_are(text: str, options: dict[str, str], kind: str, tmp_path
         ("0:1.5\n\n\n", {"kind": "probability"}, "f: expected probabilities, from 0 to 1, found"),
         ("what is this\n", {}, "f:1: this line fits no format known here (json_lines,"),
         ("\n\n\n", {}, "f: no line of this file holds a prediction"),
+        (
+            f"{'9' * 5000} 3\n\n",
+            {"format": "score_matrix"},
+            "f:1: expected the number of documents",
+        ),
+        (
+            '{"labels": [{"label": "fig", "logit": 1' + "0" * 400 + "}]}\n",
+            {},
+            "f:1: expected a line",
+        ),
+        (f"fig:{'1' * 200_000}x\n", {}, "f:1: this line fits no format known here"),
         ('{"labels": []}\n[1]\n\n', {}, "f:2: expected a line of format json_lines"),
         ('{"line": 2, "labels": []}\n', {}, "it says that it is line 2, but it is line 1"),
         ('{"labels": [{"label": 3, "logit": 1}]}\n', {}, "a label must be a string"),
