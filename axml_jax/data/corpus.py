@@ -83,7 +83,8 @@ def read_byte_lines(path: str | Path, max_line: int = MAX_LINE) -> Generator[byt
                 yield line.rstrip(b"\r\n") if line.endswith(b"\n") else line
         except DAMAGED as error:
             raise InputError(
-                f"damaged or cut short from here on ({str(error) or type(error).__name__}); fetch or compress the file anew",
+                f"damaged or cut short from here on ({str(error) or 'out of memory'}); "
+                "fetch or compress the file anew",
                 file=path,
                 line=number + 1,
             ) from error
