@@ -178,7 +178,7 @@ def test_the_folder_alone_suffices_wherever_it_lies(
     ("name", "change", "message"),
     [
         ("run.json", None, "not a run folder"),
-        ("words.json", None, "vocabulary cannot be read"),
+        ("words.json", None, "no such file"),
         ("labels.json", None, "no such file"),
         ("labels.json", lambda labels: labels.pop("names"), "damaged: 'names'"),
         ("labels.json", lambda labels: labels.pop("train_counts"), "train_counts is missing"),
