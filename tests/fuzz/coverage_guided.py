@@ -67,12 +67,19 @@ def fuzz(target: str, seconds: float) -> Outcome:
       target: Its name.
       seconds: How long inputs are tried.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    from tests.fuzz.targets import place
+
+    with tempfile.TemporaryDirectory(prefix="fuzz.", dir=place()) as folder:
         path = Path(folder)
         command = [sys.executable, __file__, "--inside", folder, "--target", target]
         done = subprocess.run(
             [*command, "--seconds_per_target", str(seconds)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "kernels")))},
+            # A process that is ended leaves its files there.
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "kernels"))),
+                "TMPDIR": folder,
+            },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             check=False,

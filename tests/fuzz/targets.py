@@ -75,11 +75,15 @@ def _refusals() -> Iterator[None]:
         note_refusal(error)
 
 
+def place() -> str | None:
+    """Where thousands of files may be written: in memory, unless TMPDIR says otherwise."""
+    memory = "/dev/shm"
+    return memory if "TMPDIR" not in os.environ and os.access(memory, os.W_OK) else None
+
+
 @functools.cache
 def _folder() -> Path:
-    # In memory where that can be had: thousands of files are written.
-    memory = Path("/dev/shm")
-    path = tempfile.mkdtemp(prefix="fuzz.", dir=memory if os.access(memory, os.W_OK) else None)
+    path = tempfile.mkdtemp(prefix="fuzz.", dir=place())
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     return Path(path)
 
