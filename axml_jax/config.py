@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import importlib.util
 import pathlib
 import types
@@ -318,6 +319,7 @@ def from_dict(values: dict[str, Any]) -> Config:
     return config.validate()
 
 
+@functools.cache
 def fields() -> dict[str, tuple[Any, Any, str, tuple[str, ...]]]:
     """Every settable field: dotted name -> (type, default, help, choices)."""
     found: dict[str, tuple[Any, Any, str, tuple[str, ...]]] = {}

@@ -22,7 +22,7 @@ def convert(name: str, value: Any, kind: Any) -> Any:
     wanted, read = _READERS.get(kind, ("whole numbers separated by commas", _whole_numbers))
     try:
         return read(value)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         raise ConfigError(f"config.{name} takes {wanted}; {value!r} came.") from None
 
 

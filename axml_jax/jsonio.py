@@ -55,15 +55,23 @@ def read_json(path: str | os.PathLike[str], remedy: str = "") -> Any:
       remedy: What to do when it is missing or damaged; ends the message.
 
     Raises:
-      InputError: There is no such file, it cannot be read, or it is not whole JSON.
+      InputError: There is no such file, it cannot be read, or it is not whole JSON of text that
+        UTF-8 can hold.
     """
     end = f"; {remedy}" if remedy else "."
     try:
-        return json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
+        text = pathlib.Path(path).read_text(encoding="utf-8")
+        value = json.loads(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except FileNotFoundError:
         raise InputError(f"no such file{end}", file=path) from None
     except OSError as error:
         raise InputError(f"it cannot be read ({error.strerror}){end}", file=path) from error
+    # Half of a surrogate pair can be written in JSON, but in no file of ours.
+    except UnicodeEncodeError as error:
+        raise InputError(f"it holds what is no text ({error}){end}", file=path) from error
     # A RecursionError is brackets within brackets, thousands deep.
     except (ValueError, RecursionError) as error:
         raise InputError(f"this is not whole JSON ({error}){end}", file=path) from error

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import TypeVar
 
+from axml_jax.tables import printable
+
 Item = TypeVar("Item")
 Advance = Callable[..., None]
 
@@ -37,7 +39,8 @@ def silenced() -> Iterator[None]:
 def say(message: str) -> None:
     """Prints one line on standard error, above a running bar where there is one."""
     if not _silent:
-        print(message, file=sys.stderr, flush=True)
+        # Names out of data may stand in it.
+        print(*map(printable, message.split("\n")), sep="\n", file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -89,6 +89,7 @@ def test_an_impossible_value_is_refused_by_name(name: str, value: Any) -> None:
         ("data.max_tokens", True, "a whole number"),
         ("train.learning_rate", "fast", "a number"),
         ("train.learning_rate", False, "a number"),
+        ("train.learning_rate", 10**400, "a number"),
         ("model.train_words", "perhaps", "true or false"),
         ("model.train_words", 1, "true or false"),
         ("model.word_vectors", 3, "a text"),

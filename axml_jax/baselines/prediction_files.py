@@ -16,14 +16,12 @@ from __future__ import annotations
 
 import json
 import re
-import zipfile
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sp
 
 from axml_jax.baselines.choices import (
     ANNEXML,
@@ -38,10 +36,11 @@ from axml_jax.baselines.choices import (
     SCORE_MATRIX,
 )
 from axml_jax.data.corpus import open_bytes, read_lines
+from axml_jax.data.matrix_file import load_matrix
 from axml_jax.errors import InputError
 
-_HEADER = re.compile(r"\s*(\d+)\s+(\d+)\s*")
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_HEADER = re.compile(r"\s*(\d{1,18})\s+(\d{1,18})\s*")
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _PAIR = re.compile(rf"\S+:{_NUMBER}")
 _OMIKUJI = re.compile(rf"\S+ {_NUMBER}(?:\t\S+ {_NUMBER})*\s*")
 _ANNEXML = re.compile(rf"(?:[^\s:,]+(?:,[^\s:,]+)*)?\s+[^\s,]+:{_NUMBER}(?:,[^\s,]+:{_NUMBER})*\s*")
@@ -136,7 +135,15 @@ def read(path: Path, format: str = AUTO) -> Raw:
             for token, score in _ROWS[format](line, number, kinds):
                 codes.append(numbers.setdefault(token, len(numbers)))
                 scores.append(float(score))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        # ArithmeticError: a whole number beyond all floats.
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            ArithmeticError,
+        ) as error:
             raise InputError(
                 f"expected a line of format {format}, found {line[:60]!r} ({error}).",
                 file=path,
@@ -165,14 +172,7 @@ def read(path: Path, format: str = AUTO) -> Raw:
 
 
 def _read_npz(path: Path, why: str) -> Raw:
-    try:
-        matrix = sp.load_npz(path)  # which reads with allow_pickle=False
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"expected a sparse matrix as scipy.sparse.save_npz writes it ({error}).", file=path
-        ) from error
-    if matrix.ndim != 2:
-        raise InputError(f"expected a matrix [N, L], found the shape {matrix.shape}.", file=path)
+    matrix = load_matrix(path)
     stored = matrix.nnz
     csr = matrix.tocsr()
     if csr.nnz != stored:  # the conversion has added them up

@@ -24,7 +24,8 @@ FREE_EXPANSION = 256 << 20
 COMPRESSED = (".gz", ".xz")
 
 _BOM = b"\xef\xbb\xbf"
-DAMAGED = (OSError, EOFError, lzma.LZMAError, zlib.error)
+# MemoryError: an .xz file may ask for 4 GiB to be unpacked in.
+DAMAGED = (OSError, EOFError, lzma.LZMAError, zlib.error, MemoryError)
 
 
 class Document(NamedTuple):
@@ -52,7 +53,7 @@ def open_bytes(path: str | Path) -> IO[bytes]:
         if path.suffix == ".gz":
             return cast(IO[bytes], gzip.open(path, "rb"))
         if path.suffix == ".xz":
-            return cast(IO[bytes], lzma.open(path, "rb"))
+            return cast(IO[bytes], lzma.open(path, "rb", format=lzma.FORMAT_XZ))
         return path.open("rb")
     except OSError as error:
         reason = "there is no such file" if not path.exists() else error.strerror
@@ -99,7 +100,8 @@ def byte_rows(
                     raise _too_large(path, number, max_expansion)
         except DAMAGED as error:
             raise InputError(
-                f"damaged or cut short from here on ({error}); fetch or compress the file anew",
+                f"damaged or cut short from here on ({str(error) or 'out of memory'}); "
+                "fetch or compress the file anew",
                 file=path,
                 line=number + 1,
             ) from error

@@ -150,7 +150,7 @@ def _fault_of_vectors(description: Mapping[str, Any]) -> str:
         sound = (
             isinstance(about.get("file"), str)
             and _is_count(about.get("words_found"))
-            and isinstance(coverage, int | float)
+            and _is_share(coverage)
             and _are_shares(about.get("split_coverage", {}))
         )
     if sound and about["kind"] == "base":
@@ -187,7 +187,12 @@ def _fault_of_files(description: Mapping[str, Any]) -> str:
 
 
 def _are_shares(values: Any) -> bool:
-    return isinstance(values, dict) and all(isinstance(x, int | float) for x in values.values())
+    return isinstance(values, dict) and all(map(_is_share, values.values()))
+
+
+def _is_share(value: Any) -> bool:
+    # NaN is none.
+    return isinstance(value, int | float) and 0 <= value <= 1
 
 
 def _are_skipped(values: Any) -> bool:
@@ -203,7 +208,7 @@ def _are_skipped(values: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
 
 
 def _is_sum(value: Any) -> bool:

@@ -180,7 +180,7 @@ def open_store(path: str | Path) -> Store:
 
     Raises:
       InputError: There is no store, it is of another version, its description is damaged, or a
-        file is missing or cut short.
+        file is missing, cut short or at odds with another.
     """
     path = Path(path)
     description = read_description(path)
@@ -198,13 +198,50 @@ def open_store(path: str | Path) -> Store:
     label_names = _read_names(path / LABELS, description["labels"])
     splits = {}
     for name, about in description["splits"].items():
-        arrays = {key: read_array(path / name / f"{key}.npy", ARRAYS[key]) for key in ARRAYS}
+        arrays = {key: read_array(path / name / f"{key}.npy", ARRAYS[key], 1) for key in ARRAYS}
+        _require_documents(path / name, arrays, about, len(label_names))
         ids = _read_names(path / name / IDS, about["documents"]) if about["ids"] else None
         splits[name] = Split(**arrays, num_labels=len(label_names), ids=ids)
     has_vectors = description["vectors"] is not None
-    vectors = read_array(path / VECTORS, np.float32) if has_vectors else None
+    vectors = read_array(path / VECTORS, np.float32, 2) if has_vectors else None
+    if vectors is not None and vectors.shape != (len(vocabulary), description["vectors"]["width"]):
+        raise InputError(
+            f"expected a vector of {description['vectors']['width']} numbers for each of "
+            f"{len(vocabulary)} words, found the shape {vectors.shape}; {REMEDY}",
+            file=path / VECTORS,
+        )
     titles = _read_titles(path, description.get("titles"), len(label_names))
     return Store(path, description, vocabulary, label_names, splits, vectors, titles)
+
+
+def _require_documents(
+    folder: Path, arrays: dict[str, np.ndarray], about: dict[str, Any], num_labels: int
+) -> None:
+    """Refuses arrays that are no documents; tokens are not read, for they are many."""
+    # A document has a word at least, but perhaps no label.
+    for values, places, rises in (
+        ("tokens", "offsets", np.greater),
+        ("label_ids", "label_offsets", np.greater_equal),
+    ):
+        begin = arrays[places]
+        if not (
+            len(begin) == about["documents"] + 1
+            and begin[0] == 0
+            and begin[-1] == len(arrays[values])
+            and bool(rises(begin[1:], begin[:-1]).all())
+        ):
+            raise InputError(
+                f"expected where each of {about['documents']} documents begins in {values}.npy and "
+                f"the last one ends, in ascending order; {REMEDY}",
+                file=folder / f"{places}.npy",
+            )
+    ids = arrays["label_ids"]
+    if len(ids) and not (ids.min() >= 0 and ids.max() < num_labels):
+        raise InputError(
+            f"expected numbers of labels, 0 to {num_labels - 1}, found {ids.min()} to {ids.max()}; "
+            f"{REMEDY}",
+            file=folder / "label_ids.npy",
+        )
 
 
 def is_store(path: str | Path) -> bool:

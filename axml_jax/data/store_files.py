@@ -50,13 +50,17 @@ def fingerprint(path: Path, splits: Mapping[str, Any]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def read_array(file: Path, dtype: type) -> np.ndarray:
+def read_array(file: Path, dtype: type, dimensions: int) -> np.ndarray:
     """Maps an array of `dtype` into memory, read-only; raises InputError where there is none."""
     try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        # Not np.load, which would read other kinds of files than this one, too.
+        array = np.lib.format.open_memmap(file, mode="r")
+    except Exception as error:  # what a parser of headers stumbles over has no one type
         raise InputError(f"no readable array ({error}); {REMEDY}", file=file) from error
-    if array.dtype != dtype:
-        expected = np.dtype(dtype).name
-        raise InputError(f"expected {expected}, found {array.dtype}; {REMEDY}", file=file)
+    if array.dtype != dtype or array.ndim != dimensions:
+        raise InputError(
+            f"expected {np.dtype(dtype).name} in {dimensions} dimensions, found {array.dtype} in "
+            f"{array.ndim}; {REMEDY}",
+            file=file,
+        )
     return array

@@ -31,6 +31,7 @@ import numpy as np
 from jaxtyping import Int32
 
 from axml_jax.errors import InputError
+from axml_jax.jsonio import read_json
 
 PAD = 0
 UNK = 1
@@ -42,15 +43,27 @@ _IDEOGRAPHS = "\u3041-\u309f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U
 _JOINERS = "\u200c\u200d"
 _SOFT_HYPHEN = "\u00ad"
 _DOTTED_I = "i\u0307"
+_MANY_MARKS = 100  # on one letter: no writing has so many
+
+
+@functools.cache
+def _marks() -> str:
+    """All combining marks, as the inside of a pattern's brackets."""
+    points = (p for p in range(0x300, sys.maxunicode + 1) if _is_mark(chr(p)))
+    runs = itertools.groupby(enumerate(points), key=lambda pair: pair[1] - pair[0])
+    bounds = [[point for _, point in run] for _, run in runs]
+    return "".join(f"{chr(run[0])}-{chr(run[-1])}" for run in bounds)
+
+
+@functools.cache
+def _many_marks() -> re.Pattern[str]:
+    return re.compile(f"[{_marks()}]{{{_MANY_MARKS},}}")
 
 
 @functools.cache
 def _unicode_word() -> re.Pattern[str]:
     """The pattern for text beyond ASCII; built on first use, for Python's `\\w` knows no marks."""
-    points = (p for p in range(0x300, sys.maxunicode + 1) if _is_mark(chr(p)))
-    runs = itertools.groupby(enumerate(points), key=lambda pair: pair[1] - pair[0])
-    bounds = [[point for _, point in run] for _, run in runs]
-    marks = "".join(f"{chr(run[0])}-{chr(run[-1])}" for run in bounds) + _JOINERS
+    marks = _marks() + _JOINERS
     letter = rf"[^\W_{_IDEOGRAPHS}]"
     # Some marks (circled digits' enclosures aside) are alphanumeric to `\w` already; no harm done.
     return re.compile(rf"{letter}+(?:[{marks}]+{letter}*)*|[{_IDEOGRAPHS}][{marks}]*")
@@ -77,8 +90,23 @@ def tokenize(text: str) -> list[str]:
 
 def _normalized(lower: str) -> str:
     """Rule 1 of the module's docstring, on text that is lower-cased already."""
-    composed = unicodedata.normalize("NFC", lower.replace(_SOFT_HYPHEN, ""))
-    return composed.replace(_DOTTED_I, "i")
+    return _compose(lower.replace(_SOFT_HYPHEN, "")).replace(_DOTTED_I, "i")
+
+
+def _compose(text: str) -> str:
+    """Unicode's composed form (NFC), in time linear in the text whatever marks it heaps up.
+
+    Python puts the marks of a letter in order by insertion: a million on one letter take hours.
+    """
+    return unicodedata.normalize("NFC", _many_marks().sub(_in_order, text))
+
+
+def _in_order(match: re.Match[str]) -> str:
+    """A run of marks in Unicode's canonical order, which leaves its composed form as it is."""
+    apart = "".join(unicodedata.normalize("NFD", mark) for mark in match.group())
+    # Marks of class 0 stay where they are and let none past.
+    runs = itertools.groupby(apart, key=lambda mark: unicodedata.combining(mark) == 0)
+    return "".join("".join(sorted(run, key=unicodedata.combining)) for _, run in runs)
 
 
 class Token(NamedTuple):
@@ -131,7 +159,7 @@ def _places(text: str) -> list[tuple[int, int]]:
     composed = letters if is_composed else []
     for piece in () if is_composed else _pieces(letters):
         joined = "".join(letter for letter, _, _ in piece)
-        form = unicodedata.normalize("NFC", joined)
+        form = _compose(joined)
         if form == joined:
             composed += piece
         else:
@@ -161,8 +189,7 @@ def _pieces(letters: list[tuple[str, int, int]]) -> list[list[tuple[str, int, in
     cut = pieces[:1]
     for piece in pieces[1:]:
         before, after = ("".join(letter for letter, _, _ in part) for part in (cut[-1], piece))
-        apart = unicodedata.normalize("NFC", before) + unicodedata.normalize("NFC", after)
-        if unicodedata.normalize("NFC", before + after) == apart:
+        if _compose(before + after) == _compose(before) + _compose(after):
             cut.append(piece)
         else:
             cut[-1] += piece
@@ -250,10 +277,7 @@ class Vocabulary:
         Raises:
           InputError: The file is missing or is no such list.
         """
-        try:
-            words = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise InputError(f"the vocabulary cannot be read: {error}", file=path) from error
+        words = read_json(path)
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise InputError("expected a JSON list of words", file=path)
         try:

@@ -22,7 +22,10 @@ from axml_jax.progress import progress
 
 __all__ = ["Coverage", "ppmi_vectors", "read_glove"]
 
-_NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.IGNORECASE)
+_NUMBER = re.compile(rb"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?|[-+]?(nan|inf)", re.IGNORECASE)
+_SHOWN = 60
+_WIDEST = 1 << 16
+_LARGEST = 1e15  # the sum of squares of a million such is a float32
 _HEADER = re.compile(rb"\d+ \d+")
 
 
@@ -127,6 +130,13 @@ def _first_width(line: bytes, path: str | Path, number: int) -> int:
             file=path,
             line=number,
         )
+    if width > _WIDEST:
+        raise InputError(
+            f"expected a word and its vector, found {width:,} numbers, more than {_WIDEST:,}; does "
+            "each word have its own line?",
+            file=path,
+            line=number,
+        )
     return width
 
 
@@ -152,12 +162,16 @@ def _parse(line: bytes, width: int, path: str | Path, number: int) -> np.ndarray
             row = np.array([float(field) for field in fields]).astype(np.float32)
     except ValueError as error:
         raise InputError(f"expected {width} numbers: {error}", file=path, line=number) from error
-    if not np.isfinite(row).all():
-        bad = fields[int(np.flatnonzero(~np.isfinite(row))[0])].decode("utf-8", "replace")
-        raise InputError(f"a vector holds {bad}: expected finite numbers", file=path, line=number)
+    if not (np.abs(row) < _LARGEST).all():  # so that NaN fails it too
+        bad = fields[int(np.flatnonzero(~(np.abs(row) < _LARGEST))[0])].decode("utf-8", "replace")
+        raise InputError(
+            f"a vector holds {bad[:_SHOWN]}: expected finite numbers below {_LARGEST:g}",
+            file=path,
+            line=number,
+        )
     return row
 
 
 def _short(line: bytes) -> str:
-    text = line[:60].decode("utf-8", "replace")
-    return repr(text + "..." if len(line) > 60 else text)
+    text = line[:_SHOWN].decode("utf-8", "replace")
+    return repr(text + "..." if len(line) > _SHOWN else text)

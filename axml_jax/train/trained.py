@@ -61,10 +61,22 @@ def read_run(run_folder: str | os.PathLike[str]) -> Trained:
         raise InputError(f"run.json or labels.json is damaged: {error}", file=folder) from error
     if missing:
         raise InputError(f"{', '.join(missing)} is missing.", file=folder / "labels.json")
+    _require_names_and_counts(labels["names"], labels["train_counts"], folder / "labels.json")
     if labels.get("titles") is not None:
         require_titles(labels["titles"], num_labels, folder / "labels.json")
     module = make_model(config, len(vocabulary), num_labels, width) if has_module else None
     return Trained(folder, description, config, vocabulary, labels, module)
+
+
+def _require_names_and_counts(names: Any, counts: Any, file: pathlib.Path) -> None:
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError("'names' should be a list of texts.", file=file)
+    if (
+        not isinstance(counts, list)
+        or len(counts) != len(names)
+        or not all(type(count) is int and 0 <= count < 1 << 63 for count in counts)
+    ):
+        raise InputError(f"'train_counts' should be a list of {len(names)} counts.", file=file)
 
 
 def read_variables(run: Trained) -> dict[str, Any]:

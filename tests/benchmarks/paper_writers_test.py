@@ -38,6 +38,15 @@ def test_latex() -> None:
     assert text.count("{table}") == 2 == text.count("{tabular}")
 
 
+def test_control_codes_are_shown() -> None:
+    row = Row(("\x1b[2J\u202e\nx", "ours"), {})
+    odd = Table(1, "t", ("data set", "whose"), ("\x07",), [row], [])
+    for text in (markdown([odd]), latex([odd])):
+        assert not [c for c in text if c != "\n" and not c.isprintable()]
+        assert "x1b" in text
+        assert "u202e" in text
+
+
 def test_json_keeps_every_digit() -> None:
     (found,) = json.loads(json.dumps(plain([table()])))
     assert found["rows"][0] == {

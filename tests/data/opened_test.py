@@ -112,6 +112,26 @@ def test_a_damaged_description(damaged: Path, place: str, value: object) -> None
     assert caught.value.file == str(damaged / "store.json")
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("splits/test/labels", 10**400),
+        ("words", 2**63),
+        ("vectors/token_coverage", float("nan")),
+        ("vectors/token_coverage", 10**400),
+        ("vectors/split_coverage", {"train": 2}),
+    ],
+)
+def test_numbers_that_are_no_counts_and_shares(damaged: Path, place: str, value: object) -> None:
+    set_in_description(damaged, "vectors/kind", "file")
+    for name, sound in (("file", "v"), ("words_found", 1), ("token_coverage", 0.5)):
+        set_in_description(damaged, f"vectors/{name}", sound)
+    open_store(damaged)
+    set_in_description(damaged, place, value)
+    with pytest.raises(InputError, match="description of the store is damaged"):
+        open_store(damaged)
+
+
 @pytest.mark.parametrize("name", ["documents_with_repeated_labels", "skipped"])
 def test_a_store_from_before_this_was_counted(damaged: Path, name: str) -> None:
     set_in_description(damaged, f"splits/test/{name}", ...)
@@ -207,7 +227,44 @@ def replace_same_size(path: Path, array: np.ndarray) -> None:
 def test_an_array_of_another_type(damaged: Path) -> None:
     file = damaged / "train" / "tokens.npy"
     replace_same_size(file, np.load(file).astype(np.float32))
-    with pytest.raises(InputError, match="expected int32, found float32"):
+    with pytest.raises(InputError, match="expected int32 in 1 dimensions, found float32"):
+        open_store(damaged)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("train/offsets", [0, 6, 5, 10], "where each of 3 documents begins in tokens"),
+        ("train/offsets", [0, 6, 6, 13], "in ascending order"),
+        ("train/offsets", [1, 6, 10, 13], "in ascending order"),
+        ("train/offsets", [0, 6, 10, 99], "in ascending order"),
+        ("train/label_offsets", [0, 3, 2, 3], "in label_ids.npy"),
+        ("train/label_offsets", [0, 2**63 - 1, -(2**63), 3], "in ascending order"),
+        ("train/label_ids", [0, 1, 9], "expected numbers of labels, 0 to 4, found 0 to 9"),
+        ("train/label_ids", [0, 1, -1], "found -1 to 1"),
+    ],
+)
+def test_arrays_that_are_no_documents(
+    damaged: Path, name: str, values: list[int], message: str
+) -> None:
+    file = damaged / f"{name}.npy"
+    replace_same_size(file, np.array(values, np.load(file).dtype))
+    with pytest.raises(InputError, match=message) as caught:
+        open_store(damaged)
+    assert caught.value.file == str(file)
+
+
+def test_an_array_of_another_shape(damaged: Path) -> None:
+    file = damaged / "train" / "label_ids.npy"
+    replace_same_size(file, np.load(file)[None])
+    with pytest.raises(InputError, match="expected int32 in 1 dimensions, found int32 in 2"):
+        open_store(damaged)
+
+
+def test_vectors_of_another_shape(damaged: Path) -> None:
+    file = damaged / "vectors.npy"
+    replace_same_size(file, np.load(file).reshape(2, -1))
+    with pytest.raises(InputError, match=r"each of 10 words, found the shape \(2, "):
         open_store(damaged)
 
 

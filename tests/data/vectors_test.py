@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import lzma
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 import scipy.sparse
 
 from axml_jax.data import ppmi
+from axml_jax.data.corpus import Document
 from axml_jax.data.ppmi import count_pairs, ppmi_vectors
+from axml_jax.data.store import write_store
 from axml_jax.data.text import PAD, UNK
 from axml_jax.data.vectors import read_glove
 from axml_jax.errors import InputError
@@ -114,6 +117,7 @@ def test_compressed_files_and_bytes_that_are_not_utf8(tmp_path: Path) -> None:
         (["the 1 2", "cat 1 nan"], 2, "holds nan: expected finite"),
         (["the 1 2", "cat inf 2"], 2, "holds inf: expected finite"),
         (["the 1 2", "cat 1e39 2"], 2, "holds 1e39: expected finite"),
+        (["the 1 2", "cat 3e38 2"], 2, "holds 3e38: expected finite numbers below 1e"),
         (["the\t1\t2"], 1, "separated by single spaces"),
         (["hello"], 1, "expected a word and its numbers"),
         (["2 3"], None, "holds no vectors"),
@@ -126,6 +130,63 @@ def test_damaged_files(tmp_path: Path, rows: list[str], line: int | None, messag
     with pytest.raises(InputError, match=message) as caught:
         read_glove(path, WORDS)
     assert (caught.value.file, caught.value.line) == (str(path), line)
+
+
+def test_a_row_of_another_width_far_down_is_told_with_its_line(tmp_path: Path) -> None:
+    rows = [b"w%d 1 2" % i for i in range(400_000)]
+    rows[10], rows[399_999] = b"the 1 2", b"w 1"
+    (tmp_path / "v.txt").write_bytes(b"\n".join(rows))
+    place = r"v\.txt:400000: expected a word and 2 numbers as in the first row, found 1 fields"
+    with pytest.raises(InputError, match=place):
+        read_glove(tmp_path / "v.txt", WORDS)
+
+
+@pytest.mark.parametrize("kind", ["width", "nan", "no words"])
+def test_nothing_is_written_where_vectors_cannot_be_read(tmp_path: Path, kind: str) -> None:
+    row = {"width": "dog 1", "nan": "dog 1 nan", "no words": "other 1 2"}[kind]
+    path = glove(tmp_path / "v", "zoo 1 2", row)
+    documents = [Document("a dog", ("a",))]
+    with pytest.raises(InputError) as caught:
+        write_store(tmp_path / "store", {"train": documents}, source="", vectors=path)
+    assert caught.value.file == str(path)
+    assert [found.name for found in tmp_path.iterdir()] == ["v"]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_vectors_cut_short_within_their_compression(tmp_path: Path, pack: Any) -> None:
+    content = "".join(f"w{i} {i} 0.{i * i}\n" for i in range(3000)).encode() + b"the 1 2\n"
+    path = tmp_path / f"v.{'gz' if pack is gzip.compress else 'xz'}"
+    packed = pack(content)
+    path.write_bytes(packed)
+    assert int(read_glove(path, WORDS)[1].found.sum()) == 1
+    for end in (3, len(packed) // 2, len(packed) - 3):
+        path.write_bytes(packed[:end])
+        with pytest.raises(InputError, match=r"damaged or cut short") as caught:
+            read_glove(path, WORDS)
+        assert (caught.value.file, bool(caught.value.line)) == (str(path), True)
+    path.write_bytes(b"the 1 2\n")  # packed by name alone
+    with pytest.raises(InputError, match="damaged or cut short"):
+        read_glove(path, WORDS)
+
+
+def test_a_file_that_wants_gibibytes_to_be_unpacked_in_is_refused(tmp_path: Path) -> None:
+    # The older format, which has no check of its header: a dictionary of 4 GiB is asked for.
+    (tmp_path / "v.xz").write_bytes(b"]\xff\xff\xff\xff" + b"\xff" * 8 + b"\0" * 40)
+    with pytest.raises(InputError, match="damaged or cut short"):
+        read_glove(tmp_path / "v.xz", WORDS)
+
+
+def test_all_on_one_line_is_no_vector(tmp_path: Path) -> None:
+    path = glove(tmp_path / "v", "the" + " 1" * 70_000)
+    with pytest.raises(InputError, match="found 70,000 numbers, more than 65,536"):
+        read_glove(path, WORDS)
+
+
+def test_digits_without_end_are_told_at_once(tmp_path: Path) -> None:
+    # The number's pattern once tried every way to cut them in two: hours for these.
+    path = glove(tmp_path / "v", f"the 1 {'1' * 500_000}x")
+    with pytest.raises(InputError, match="expected a word and its numbers"):
+        read_glove(path, WORDS)
 
 
 def flat(documents: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -18,12 +18,14 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download.util import DownloadError
 
+from axml_jax.data.archives import refuse_bomb
 from axml_jax.data.builders import catalogue
 from axml_jax.data.builders.published import Files, Published, checked
 from axml_jax.data.readers.documents import Documents
@@ -130,15 +132,18 @@ def unpack(archive: Path) -> Path:
     TFDS's own extraction needs TensorFlow.
 
     Raises:
-      InputError: The archive is damaged.
+      InputError: The archive is damaged, or of a kind that is not unpacked.
     """
     folder = archive.with_name(f"{archive.name}.unpacked")
     if not folder.is_dir():
         with tempfile.TemporaryDirectory(dir=archive.parent) as partial:
             try:
                 with zipfile.ZipFile(archive) as opened:
+                    refuse_bomb(opened, archive)
+                    # It leaves out "..", drives and the root of names, and makes files of links.
                     opened.extractall(partial)
-            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            # RuntimeError: a password, or a way of packing that is not known.
+            except (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, RuntimeError) as error:
                 raise InputError(
                     f"the archive is damaged or cut short ({error}); remove it to fetch it anew",
                     file=archive,

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-import zipfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 
-import numpy as np
 import scipy.sparse
 
-from axml_jax.data.corpus import FREE_EXPANSION, MAX_EXPANSION, text_rows
+from axml_jax.data import matrix_file
+from axml_jax.data.corpus import MAX_EXPANSION, text_rows
 from axml_jax.data.readers.documents import Options
 from axml_jax.errors import InputError
 
@@ -210,45 +209,7 @@ def read_npz_labels(path: Path, options: Options) -> Rows:
 
 
 def load_matrix(path: Path, max_expansion: int = MAX_EXPANSION) -> scipy.sparse.csr_array:
-    """The label matrix, without its zeros.
-
-    Raises:
-      InputError: There is none, or in memory it takes more than FREE_EXPANSION bytes and
-        `max_expansion` times the size of the file.
-    """
-    _refuse_large(path, max_expansion)
-    try:
-        with path.open("rb") as file:
-            matrix = scipy.sparse.load_npz(file)  # which never unpickles
-        if hasattr(matrix, "check_format"):
-            matrix.check_format(full_check=True)  # a bad index would be read past the end
-        matrix = scipy.sparse.csr_array(matrix)
-    except Exception as error:  # what parsers of archives and arrays stumble over has no one type
-        raise InputError(
-            f"no sparse matrix of scipy.sparse.save_npz ({error}); fetch or write the file anew",
-            file=path,
-        ) from error
-    if matrix.ndim != 2 or (not np.issubdtype(matrix.dtype, np.number) and matrix.dtype != bool):
-        raise InputError("expected a matrix [documents, labels] of numbers", file=path)
+    """The label matrix, without its zeros; raises as `matrix_file.load_matrix`."""
+    matrix = scipy.sparse.csr_array(matrix_file.load_matrix(path, max_expansion))
     matrix.eliminate_zeros()
     return matrix
-
-
-def _refuse_large(path: Path, max_expansion: int) -> None:
-    try:
-        limit = max(FREE_EXPANSION, max_expansion * path.stat().st_size)
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size <= limit:
-            with np.load(path, allow_pickle=False) as arrays:
-                # Its rows may be empty, and yet each has a place in the matrix that is made of it.
-                size = max(size, 8 * int(np.max(arrays["shape"])))
-    except Exception:  # what is wrong with it is told where it is read
-        return
-    if size > limit:
-        raise InputError(
-            f"the matrix takes {size:,} bytes, more than {max_expansion:,} times what the file "
-            "has; if that is meant, raise the limit (max_expansion, or --max_expansion of "
-            "launch/prepare.py)",
-            file=path,
-        )
