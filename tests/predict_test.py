@@ -49,6 +49,7 @@ def expected(variables: Any) -> np.ndarray:
 @pytest.fixture(autouse=True)
 def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predict, "_WINDOW_BATCHES", 2)
+    monkeypatch.setattr(predict, "_AHEAD", 1)
 
 
 def predictor(variables: Any, devices: int = 4, batch_size: int = 4) -> Predictor:
@@ -127,3 +128,18 @@ def test_the_variables_of_the_moment_are_used(variables: Any) -> None:
 )
 def test_lengths_are_a_quarter_a_half_and_all(most: int, buckets: tuple[int, ...]) -> None:
     assert predict_buckets(most) == buckets
+
+
+def test_what_is_raised_between_two_batches_ends_the_prediction(variables: Any) -> None:
+    batches = 0
+
+    def between() -> None:
+        nonlocal batches
+        batches += 1
+        if batches == 2:
+            raise KeyError("enough")
+
+    ended = Predictor(MODEL, variables, max_tokens=MAX_TOKENS, batch_size=4, between=between)
+    with pytest.raises(KeyError, match="enough"):
+        ended.top_k_arrays(DOCUMENTS, 3)
+    assert batches == 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import signal
 import socket
 import sys
 import threading
@@ -72,7 +73,7 @@ def joined(
         _check_address(coordinator)
     # JAX's would catch SIGTERM in place of runs.StopRequest, also where nobody asks it.
     jax.config.update("jax_enable_preemption_service", False)
-    with _patience(seconds, coordinator or "the coordinator"):
+    with _patience(seconds, coordinator or "the coordinator"), _ended_at_once():
         try:
             jax.distributed.initialize(
                 coordinator,
@@ -138,6 +139,20 @@ def _patience(seconds: float, coordinator: str) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+@contextlib.contextmanager
+def _ended_at_once() -> Iterator[None]:
+    """Has SIGTERM end the process within its block, where Python would learn of it too late."""
+    try:
+        before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _why(error: Exception, coordinator: str | None) -> str:

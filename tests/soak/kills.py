@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.soak.trainings import Training, contents, differences, sleep, wait_until
+from tests.soak.trainings import Training, catch_saving, contents, differences, sleep, wait_until
 
 MOST_IN_A_ROW = 5
 # Every second kill is meant to fall inside a checkpoint.
@@ -64,8 +64,7 @@ def kill(training: Training, aim: str, draw: np.random.Generator, usual: float) 
         wait_until(lambda: training.written() > size, process)
         sleep(draw.uniform(0, 0.5), process)
     if aim == "checkpoint":
-        wait_until(lambda: bool(training.half_written() - before), process)
-        sleep(draw.uniform(0, 0.02), process)
+        catch_saving(training, process, draw)
     process.send_signal(signal.SIGKILL)
     _, told = process.communicate()
     if process.returncode == 0:
@@ -113,6 +112,8 @@ def kill_and_compare(
         tally.survived += 0 if differing else len(hits)
         tally.runs += 1
         tally.faults += [f"{training.run.name} (killed {', '.join(hits)}): {d}" for d in differing]
-        say(f"{training.run.name}: killed {', '.join(hits) or 'never'}: "
-            f"{'equal' if not differing else 'DIFFERS'}; {tally.kills} of {kills}")
+        say(
+            f"{training.run.name}: killed {', '.join(hits) or 'never'}: "
+            f"{'equal' if not differing else 'DIFFERS'}; {tally.kills} of {kills}"
+        )
     return tally

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -131,6 +132,20 @@ def sleep(seconds: float, process: subprocess.Popen[str]) -> None:
         process.wait(timeout=seconds)
 
 
+def catch_saving(
+    training: Training, process: subprocess.Popen[str], draw: np.random.Generator
+) -> None:
+    """Freezes the process while it writes a checkpoint, at a random moment of that."""
+    while process.poll() is None:
+        before = training.half_written()
+        wait_until(lambda before=before: bool(training.half_written() - before), process)  # type: ignore[misc]
+        sleep(draw.uniform(0, 0.03), process)
+        process.send_signal(signal.SIGSTOP)
+        if training.half_written() - before:
+            return
+        process.send_signal(signal.SIGCONT)  # it was faster: the next one
+
+
 def contents(run: Path) -> dict[str, Any]:
     """All that a complete run has brought forth, bit for bit, but for timings."""
     found: dict[str, Any] = {
@@ -141,7 +156,9 @@ def contents(run: Path) -> dict[str, Any]:
     for kind in ("latest", "best"):
         steps = sorted(int(path.name) for path in (run / "checkpoints" / kind).iterdir())
         found[f"{kind} steps"] = steps
-        counters = (run / "checkpoints" / kind / str(steps[-1]) / "counters" / "metadata").read_text()
+        counters = (
+            run / "checkpoints" / kind / str(steps[-1]) / "counters" / "metadata"
+        ).read_text()
         found[f"{kind} counters"] = {
             name: value for name, value in json.loads(counters).items() if "seconds" not in name
         }
