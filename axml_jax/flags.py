@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import pathlib
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -167,12 +166,6 @@ def _set_up_jax() -> None:
         os.environ["XLA_FLAGS"] = f"{chosen} --xla_gpu_exclude_nondeterministic_ops=true".strip()
 
 
-def _terminate(number: int, frame: Any) -> None:
-    """Has SIGTERM tidy up as Ctrl-C does."""
-    del frame
-    raise KeyboardInterrupt(signal.Signals(number))
-
-
 def run(main: Callable[[Sequence[str]], None]) -> None:
     """Runs a script's main; bad input ends it with one clear line instead of a traceback."""
     # Who has imported JAX already has it set up.
@@ -188,18 +181,9 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
             logging.set_verbosity(logging.WARNING)
         if sets_up_jax:
             _set_up_jax()
-        signal.signal(signal.SIGTERM, _terminate)
         try:
             main(argv)
             sys.stdout.flush()
-        except KeyboardInterrupt as error:
-            stopped = next((a for a in error.args if isinstance(a, signal.Signals)), signal.SIGINT)
-            print(
-                f"stopped by {stopped.name}: the same command continues where something was saved, "
-                "and else begins again.",
-                file=sys.stderr,
-            )
-            sys.exit(128 + stopped)
         except BrokenPipeError:
             # The reader of our output has gone (`| head`); nothing is left to say, and Python's
             # last flush at exit must not say it either.

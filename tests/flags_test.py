@@ -1,7 +1,6 @@
 """Command lines: fields as flags, and how a script ends when something is wrong."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -130,23 +129,6 @@ def test_an_error_of_ours_keeps_its_traceback(user_environment: dict[str, str]) 
 def test_success_is_quiet(user_environment: dict[str, str]) -> None:
     done = run("print('ran')", user_environment, "--config.model.hidden=3")
     assert (done.returncode, done.stdout, done.stderr) == (0, "ran\n", "")
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_one_line_and_tidies_up(
-    number: signal.Signals, user_environment: dict[str, str]
-) -> None:
-    done = run(
-        f"""import signal
-    try:
-        signal.raise_signal({int(number)})
-    finally:
-        print("tidy")""",
-        user_environment,
-    )
-    assert (done.returncode, done.stdout) == (128 + number, "tidy\n")
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f"stopped by {number.name}: the same command continues")
 
 
 @pytest.mark.parametrize("lines", [1, 100_000], ids=["at exit", "while writing"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import signal
 import socket
 import sys
 import threading
@@ -71,9 +70,9 @@ def joined(
         )
     if coordinator is not None:
         _check_address(coordinator)
-    # JAX's would catch SIGTERM in place of runs.StopRequest, also where nobody asks it.
+    # JAX's would catch SIGTERM in place of StopRequest, also where nobody asks it.
     jax.config.update("jax_enable_preemption_service", False)
-    with _patience(seconds, coordinator or "the coordinator"), _ended_at_once():
+    with _patience(seconds, coordinator or "the coordinator"):
         try:
             jax.distributed.initialize(
                 coordinator,
@@ -139,20 +138,6 @@ def _patience(seconds: float, coordinator: str) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-
-
-@contextlib.contextmanager
-def _ended_at_once() -> Iterator[None]:
-    """Has SIGTERM end the process within its block, where Python would learn of it too late."""
-    try:
-        before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    except ValueError:  # not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _why(error: Exception, coordinator: str | None) -> str:

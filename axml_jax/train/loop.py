@@ -24,6 +24,7 @@ from axml_jax.data.prefetch import prefetch
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError
 from axml_jax.progress import bar, say, silenced
+from axml_jax.stopping import StopRequest, stopped_at_once
 from axml_jax.train import initial, processes
 from axml_jax.train.checkpoint import SharedCheckpoints
 from axml_jax.train.extending import extended_values, read_origin
@@ -82,6 +83,8 @@ def train(
     with contextlib.ExitStack() as stack:
         if not processes.is_first():
             stack.enter_context(silenced())
+        if jax.process_count() == 1:  # whom no other one waits for
+            stack.enter_context(stopped_at_once(folder))
         processes.on_first(lambda: _open(folder, plan, stack))
         session = _Session(plan, folder, begin, max_minutes)
         stack.callback(session.close)
@@ -118,7 +121,7 @@ class _Session:
         self.counters = Counters()
         self.writer: runs.MetricWriter | runs.NoWriter | None = None
         self.validator: Validator | None = None
-        self.stop = runs.StopRequest()
+        self.stop = StopRequest()
         self.optimizer = make_optimizer(plan.config, plan.total_steps, plan.layout.global_norm)
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(plan.config.seed))
         self.pending: list[jax.Array] = []  # losses that are still on the device

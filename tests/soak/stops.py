@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 from typing import NamedTuple
 
@@ -32,6 +31,26 @@ class Stopped(NamedTuple):
     step: int
     due: bool
 
+    def wrong(self, number: signal.Signals, within: str, most: float) -> list[str]:
+        """What is not as it should be, a line each; nothing saved is right at the start only."""
+        found = []
+        if self.code != 128 + number:
+            found.append(f"exit status {self.code}, not {128 + number}")
+        if not any(line.startswith(f"stopped by {number.name}") for line in self._lines()[-1:]):
+            found.append(f"it did not say that it was stopped, but: {self.told}")
+        if "; the same command continues" not in self.told or "Traceback" in self.told:
+            found.append(f"it did not say how to continue, but: {self.told}")
+        if within != "start" and f"at step {self.step:,}, saved in" not in self.told:
+            found.append(f"saved is step {self.step}, but it said: {self.told}")
+        if within == "validation" and not self.due:
+            found.append("the validation was not cut short")
+        if self.seconds > most:
+            found.append(f"{self.seconds:.1f} s to the end")
+        return found
+
+    def _lines(self) -> list[str]:
+        return self.told.strip().splitlines()
+
 
 def stop(training: Training, number: signal.Signals, within: str, seed: int) -> Stopped:
     """Starts the command, and sends it a signal.
@@ -39,7 +58,8 @@ def stop(training: Training, number: signal.Signals, within: str, seed: int) -> 
     Args:
       training: The command.
       number: The signal.
-      within: The "start" before the first step, a "step", a "checkpoint" or a "validation".
+      within: The "start" of a new run before its first step, a "step", a "checkpoint" or a
+        "validation".
       seed: Of the random moment therein.
     """
     draw, run = np.random.default_rng(seed), training.run
