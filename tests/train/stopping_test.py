@@ -15,7 +15,7 @@ import axml_jax
 from axml_jax import runs
 from axml_jax.config import Config
 from axml_jax.data.store import Store
-from axml_jax.train import loop, pace
+from axml_jax.train import loop, pace, processes
 from axml_jax.train.validation import Validator
 
 Train = Callable[..., dict[str, Any]]
@@ -202,3 +202,28 @@ def test_a_validation_cut_short_and_the_time_up_is_stopped_by_the_signal(
     # Step 1 is saved; the validation was not one that the run has to make up for.
     assert train_on_one(config, tiny_store, tmp_path, max_minutes=0)["step"] == 2
     assert list(of_each("validation", tmp_path)) == [2]
+
+
+def test_a_signal_after_the_moment_of_saving_is_heeded_a_step_later(
+    train_on_one: Train,
+    config: Config,
+    tiny_store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Step 1 is neither saved nor validated; the signal comes right after training has asked.
+    asks = processes.Agreement.stop
+    asked: list[str | None] = []
+
+    def stop(self: processes.Agreement) -> str | None:
+        asked.append(asks.fget(self))  # type: ignore[misc]
+        if len(asked) == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return asked[-1]
+
+    monkeypatch.setattr(processes.Agreement, "stop", property(stop))
+    with pytest.raises(SystemExit):
+        train_on_one(config, tiny_store, tmp_path)
+    assert asked == [None, "SIGTERM"]
+    latest = tmp_path / "checkpoints" / "latest"
+    assert [path.name for path in latest.iterdir()] == ["2"]
