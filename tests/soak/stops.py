@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tests.soak.trainings import SECONDS, Training, catch_saving, recorded_steps, wait_until
+from tests.soak.trainings import SECONDS, Training, catch_saving, recorded_steps, sleep, wait_until
 
 VALIDATES_EVERY = 3  # steps, by the flags of `trainings`
 
@@ -69,6 +69,7 @@ def stop(training: Training, number: signal.Signals, within: str, seed: int) -> 
         wait_until((run / "run.json").exists, process)
     elif within == "validation":
         wait_until(lambda: _validating(training, known), process)
+        sleep(draw.uniform(0, 0.5), process)
     else:
         wait_until(lambda: len(_lines(training)) > known, process)
     if within == "checkpoint":

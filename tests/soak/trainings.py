@@ -123,7 +123,7 @@ def wait_until(done: Callable[[], bool], process: subprocess.Popen[str]) -> None
         if time.monotonic() - begin > SECONDS:
             process.kill()
             raise TimeoutError("what was waited for did not come")
-        time.sleep(0.0005)
+        time.sleep(0.001)
 
 
 def sleep(seconds: float, process: subprocess.Popen[str]) -> None:
