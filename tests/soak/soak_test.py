@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_the_fuzzer_is_believed_only_when_it_ended_well(
 
 
 def test_what_is_wrong_with_a_stop_is_found() -> None:
-    def wrong(within: str = "step", most: float = 10, **changes: object) -> str:
+    def wrong(within: str = "step", most: float = 10, **changes: Any) -> str:
         return " ".join(STOPPED._replace(**changes).wrong(signal.SIGTERM, within, most))
 
     assert wrong() == ""

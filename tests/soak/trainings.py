@@ -19,7 +19,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 300  # a process that has not come so far by then hangs
+SECONDS = 600  # a process that has not come so far by then hangs
 TEMPORARY = "orbax-checkpoint-tmp"
 
 # The configuration `tiny` with a checkpoint at each step and a record of each, so that there is
@@ -150,8 +150,10 @@ def contents(run: Path) -> dict[str, Any]:
     """All that a complete run has brought forth, bit for bit, but for timings."""
     found: dict[str, Any] = {
         name: (run / name).read_bytes()
-        for name in ("metrics.jsonl", "result.json", "run.json", "words.json", "labels.json")
+        for name in ("metrics.jsonl", "result.json", "words.json", "labels.json")
     }
+    # Somebody may edit the source meanwhile, which changes nothing that was loaded before.
+    found["run"] = {**json.loads((run / "run.json").read_text()), "commit": None}
     found["names"] = sorted(path.name for path in run.iterdir())
     for kind in ("latest", "best"):
         steps = sorted(int(path.name) for path in (run / "checkpoints" / kind).iterdir())

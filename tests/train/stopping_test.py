@@ -212,11 +212,11 @@ def test_a_signal_after_the_moment_of_saving_is_heeded_a_step_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Step 1 is neither saved nor validated; the signal comes right after training has asked.
-    asks = processes.Agreement.stop
+    asks = vars(processes.Agreement)["stop"].fget
     asked: list[str | None] = []
 
     def stop(self: processes.Agreement) -> str | None:
-        asked.append(asks.fget(self))  # type: ignore[misc]
+        asked.append(asks(self))
         if len(asked) == 1:
             signal.raise_signal(signal.SIGTERM)
         return asked[-1]
