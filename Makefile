@@ -11,6 +11,8 @@ DEMO_EVALUATE := launch/evaluate.py --run $(DEMO_RUN) --split test --baseline --
 
 # One process a core, up to four: most of the suite's time is XLA compiling on one core.
 PYTEST_FLAGS ?= -n logical --maxprocesses 4 --dist worksteal
+# For a short one: make soak SOAK_FLAGS='--kills 5 --seconds_per_target 1'
+SOAK_FLAGS ?=
 
 BIN := .venv/bin
 SOURCES := axml_jax kernels launch benchmarks tests
@@ -18,13 +20,14 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 # The steps of one command stand in each other's light when run side by side; -j changes nothing.
 .NOTPARALLEL:
-.PHONY: help demo test error-paths test-gpu lint format types wheel clean environment
+.PHONY: help demo test error-paths test-gpu soak lint format types wheel clean environment
 
 help:
 	@echo 'make demo      prepare real text, train a model on it, show how good it is (under 10 minutes)'
 	@echo 'make test      linter, formatter, type checker and all tests'
 	@echo 'make error-paths  all tests under coverage; fails on an error of ours that no test reaches'
 	@echo 'make test-gpu  the tests that need a GPU (install the CUDA build of jax: .venv/bin/pip install -e ".[cuda]")'
+	@echo 'make soak      the long tests: 50 kills, signals, hostile inputs (about an hour)'
 	@echo 'make lint      linter and formatter, as checks'
 	@echo 'make format    let the linter and the formatter mend the files'
 	@echo 'make types     type checker'
@@ -59,6 +62,10 @@ error-paths: $(BIN)/.ready-dev
 
 test-gpu: $(BIN)/.ready-dev
 	@AXML_TEST_PLATFORM=gpu $(BIN)/python -m pytest -q -m gpu
+
+# tests/soak/soak.py calls each part, the fuzzer of tests/fuzz/ too, and fails if any of them does.
+soak: $(BIN)/.ready-soak
+	@$(BIN)/python -m tests.soak.soak $(SOAK_FLAGS)
 
 lint: $(BIN)/.ready-dev
 	@echo '== ruff check'
@@ -131,6 +138,10 @@ $(BIN)/.ready-dev: setup.cfg pyproject.toml
 	$(call install,.[dev])
 	@$(plugin)
 	@touch $(BIN)/.ready $@
+
+$(BIN)/.ready-soak: $(BIN)/.ready-dev
+	$(call install,.[dev,soak])
+	@touch $@
 
 # XLA's CUDA compiler, without CUDA libraries or a driver: the kernels are compiled for a GPU that is
 # not here. In a folder of its own, for installed like other packages JAX would look for a GPU.

@@ -5,6 +5,7 @@ Ranking is on logits, never on probabilities, which saturate.  Knows nothing abo
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -20,6 +21,8 @@ from axml_jax.models.text_model import TextModel
 # Documents sorted by length together: enough to fill batches of like lengths, few enough
 # that the first answers of a stream do not wait long.
 _WINDOW_BATCHES = 32
+# Batches that the host may run ahead of the device: whoever ends between two waits for them.
+_AHEAD = 4
 
 
 def predict_buckets(max_tokens: int) -> tuple[int, ...]:
@@ -37,6 +40,7 @@ class Predictor:
       batch_size: Documents at a time over all devices; rounded up to a multiple of them.
       devices: The devices to use; all local ones by default.
       layout: How work is dealt to them; `ByDocuments` by default.
+      between: Called before each batch; what it raises ends the prediction.
     """
 
     def __init__(
@@ -48,10 +52,12 @@ class Predictor:
         batch_size: int = 64,
         devices: Sequence[Any] | None = None,
         layout: Layout | None = None,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         self._model = model
         self._devices = list(devices or jax.local_devices())
         self._layout = layout or ByDocuments()
+        self._between = between
         self.variables = variables
         self._batch_size = -(-batch_size // len(self._devices)) * len(self._devices)
         self._buckets = predict_buckets(max_tokens)
@@ -95,17 +101,25 @@ class Predictor:
         logits = np.empty((len(documents), k), np.float32)
         label_ids = np.empty((len(documents), k), np.int32)
         run = self._step(k)
-        pending: list[tuple[np.ndarray, Any]] = []
+        pending: deque[tuple[np.ndarray, Any]] = deque()
+
+        def take() -> None:
+            rows, (some_logits, some_ids) = pending.popleft()
+            logits[rows] = np.asarray(some_logits).reshape(-1, k)[: len(rows)]
+            label_ids[rows] = np.asarray(some_ids).reshape(-1, k)[: len(rows)]
+
         for first in range(0, len(order), self._batch_size):
+            self._between()
             rows = order[first : first + self._batch_size]
             token_ids, lengths = pad_documents(
                 [documents[row] for row in rows], self._rows(len(documents)), self._buckets
             )
             dealt = self._layout.dealt((token_ids, lengths), self._devices)
             pending.append((rows, run(self.variables, dealt)))
-        for rows, (some_logits, some_ids) in pending:
-            logits[rows] = np.asarray(some_logits).reshape(-1, k)[: len(rows)]
-            label_ids[rows] = np.asarray(some_ids).reshape(-1, k)[: len(rows)]
+            if len(pending) > _AHEAD:
+                take()
+        while pending:
+            take()
         if not np.isfinite(logits).all():
             raise InputError(
                 "the model's scores are not finite: its weights are not, so training has "

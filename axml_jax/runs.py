@@ -1,4 +1,4 @@
-"""The run folder: its description, its lock, its metric files, and a clean stop.
+"""The run folder: its description, its lock, its metric files.
 
     RUN/run.json          configuration, data fingerprint, versions, commit
     RUN/words.json        vocabulary          RUN/labels.json  names, titles, training counts
@@ -20,7 +20,6 @@ import json
 import os
 import pathlib
 import platform
-import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -338,30 +337,3 @@ class NoWriter:
 
     def close(self) -> None:
         """There is nothing to close."""
-
-
-class StopRequest:
-    """Turns SIGTERM and Ctrl-C into a wish that training honours at its next step.
-
-    A second Ctrl-C stops at once.  Outside the main thread signals stay as they are.
-    """
-
-    def __init__(self) -> None:
-        self.name: str | None = None
-        self._previous: dict[int, Any] = {}
-
-    def __enter__(self) -> StopRequest:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with contextlib.suppress(ValueError):
-                # None stands for a handler that was not set from Python.
-                self._previous[number] = signal.signal(number, self._receive) or signal.SIG_DFL
-        return self
-
-    def _receive(self, number: int, frame: Any) -> None:
-        del frame
-        self.name = signal.Signals(number).name
-        signal.signal(number, self._previous[number])
-
-    def __exit__(self, *exception: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)

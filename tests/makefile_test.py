@@ -33,7 +33,7 @@ def make(root: Path, folder: Path, python: Path | str, goal: str) -> tuple[int, 
     return done.returncode, (done.stdout + done.stderr).splitlines()
 
 
-@pytest.mark.parametrize("goal", ["test", "demo"])
+@pytest.mark.parametrize("goal", ["test", "demo", "soak"])
 @pytest.mark.parametrize("python", ["/bin/false", "/no/such/python"])
 def test_a_python_that_does_not_run(root: Path, tmp_path: Path, python: str, goal: str) -> None:
     code, lines = make(root, tmp_path, python, goal)

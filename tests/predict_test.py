@@ -50,6 +50,7 @@ def expected(variables: Any) -> np.ndarray:
 @pytest.fixture(autouse=True)
 def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(predict, "_WINDOW_BATCHES", 2)
+    monkeypatch.setattr(predict, "_AHEAD", 1)
 
 
 def predictor(variables: Any, devices: int = 4, batch_size: int = 4) -> Predictor:
@@ -134,3 +135,18 @@ def test_scores_that_are_not_finite_are_told(variables: Any) -> None:
     broken = jax.tree.map(lambda leaf: leaf * np.float32(np.nan), variables)
     with pytest.raises(InputError, match=r"scores are not finite: .* training has diverged"):
         list(predictor(broken).top_k(DOCUMENTS[:2], 3))
+
+
+def test_what_is_raised_between_two_batches_ends_the_prediction(variables: Any) -> None:
+    batches = 0
+
+    def between() -> None:
+        nonlocal batches
+        batches += 1
+        if batches == 2:
+            raise KeyError("enough")
+
+    ended = Predictor(MODEL, variables, max_tokens=MAX_TOKENS, batch_size=4, between=between)
+    with pytest.raises(KeyError, match="enough"):
+        ended.top_k_arrays(DOCUMENTS, 3)
+    assert batches == 2

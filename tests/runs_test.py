@@ -3,10 +3,8 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -250,37 +248,6 @@ def test_without_an_event_writer_nothing_is_missed(
     writer.close()
     assert lines(tmp_path) == [{"step": 8, "loss": 0.5}]
     assert not (tmp_path / "events").exists()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_is_a_wish_the_second_acts(number: signal.Signals) -> None:
-    received = []
-    before = signal.signal(number, lambda *_: received.append(number))
-    try:
-        with runs.StopRequest() as stop:
-            signal.raise_signal(number)
-            assert stop.name == number.name
-            assert received == []
-            signal.raise_signal(number)
-            assert received == [number]
-        signal.raise_signal(number)
-        assert received == [number, number]
-    finally:
-        signal.signal(number, before)
-
-
-def test_outside_the_main_thread_signals_stay_as_they_are() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    seen: list[Any] = []
-
-    def work() -> None:
-        with runs.StopRequest() as stop:
-            seen.append((stop.name, signal.getsignal(signal.SIGTERM)))
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert seen == [(None, before)]
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")

@@ -11,6 +11,7 @@ save is never taken for a checkpoint.  No pickle is involved.
 from __future__ import annotations
 
 import pathlib
+import shutil
 from typing import Any
 
 import jax
@@ -71,8 +72,12 @@ class Checkpoints:
     def save_latest(self, state: TrainState, counters: dict[str, Any]) -> None:
         """Saves the whole state and the loop's counters under the state's step."""
         step = int(state.step)
-        if step not in self._latest.all_steps():
-            self._save(self._latest, step, state, counters)
+        if step in self._latest.all_steps():
+            # With what the loop knew before it was stopped.  Half a removal must not look whole.
+            aside = self._folder / "latest" / f"{step}.orbax-checkpoint-tmp"
+            shutil.rmtree((self._folder / "latest" / str(step)).rename(aside))
+            self._latest.reload()
+        self._save(self._latest, step, state, counters)
 
     def has_latest(self) -> bool:
         """Whether there is a state to continue from."""

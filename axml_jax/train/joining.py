@@ -70,7 +70,7 @@ def joined(
         )
     if coordinator is not None:
         _check_address(coordinator)
-    # JAX's would catch SIGTERM in place of runs.StopRequest, also where nobody asks it.
+    # JAX's would catch SIGTERM in place of StopRequest, also where nobody asks it.
     jax.config.update("jax_enable_preemption_service", False)
     with _patience(seconds, coordinator or "the coordinator"):
         try:

@@ -24,33 +24,20 @@ from axml_jax.data.prefetch import prefetch
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError
 from axml_jax.progress import bar, say, silenced
+from axml_jax.stopping import StopRequest, stopped_at_once
 from axml_jax.train import initial, processes
 from axml_jax.train.checkpoint import SharedCheckpoints
 from axml_jax.train.extending import extended_values, read_origin
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.pace import Pace
 from axml_jax.train.plan import Plan, make_plan
-from axml_jax.train.state import TrainState
+from axml_jax.train.state import Counters, TrainState
 from axml_jax.train.step import make_train_step
-from axml_jax.train.validation import SELECTION, Validator
+from axml_jax.train.validation import SELECTION, CutShortError, Validator
 
 # Steps that the host may run ahead of the device: enough to keep it busy, not without end.
 _AHEAD = 8
 _OUT_OF_TIME = "the time given by --max_minutes is used up; the same command continues"
-
-
-@dataclasses.dataclass
-class Counters:
-    """What the loop itself has to remember; saved with every checkpoint."""
-
-    best: float = -1.0
-    best_step: int = 0
-    since_best: int = 0
-    loss_sum: float = 0.0
-    loss_steps: int = 0
-    metrics_bytes: int = 0
-    evaluation_seconds: float = 0.0
-    finished: str = ""
 
 
 def train(
@@ -96,6 +83,8 @@ def train(
     with contextlib.ExitStack() as stack:
         if not processes.is_first():
             stack.enter_context(silenced())
+        if jax.process_count() == 1:  # whom no other one waits for
+            stack.enter_context(stopped_at_once(folder))
         processes.on_first(lambda: _open(folder, plan, stack))
         session = _Session(plan, folder, begin, max_minutes)
         stack.callback(session.close)
@@ -132,6 +121,7 @@ class _Session:
         self.counters = Counters()
         self.writer: runs.MetricWriter | runs.NoWriter | None = None
         self.validator: Validator | None = None
+        self.stop = StopRequest()
         self.optimizer = make_optimizer(plan.config, plan.total_steps, plan.layout.global_norm)
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(plan.config.seed))
         self.pending: list[jax.Array] = []  # losses that are still on the device
@@ -177,7 +167,8 @@ class _Session:
             self.writer = runs.NoWriter()
         if len(plan.parts.valid):
             self.validator = Validator(
-                plan.config, plan.store, plan.parts, plan.model, self.devices, plan.layout
+                *(plan.config, plan.store, plan.parts, plan.model, self.devices, plan.layout),
+                between=self._give_way,
             )
         layout = plan.layout
         state, constants, self.dropout_key = layout.placed(
@@ -196,7 +187,7 @@ class _Session:
         )
         total = self.settings.epochs * len(plan.parts.train)
         with (
-            runs.StopRequest() as stop,
+            self.stop as stop,
             bar("training", total, "documents", self._documents_at(start), "compiling") as advance,
             prefetch(plan.batches.from_step(start, plan.total_steps), self._put) as batches,
         ):
@@ -219,6 +210,8 @@ class _Session:
         total = self.plan.total_steps
         first = step + 1
         self.pace.start_interval()
+        if self.counters.due and (ended := self._keep(state, constants, step, agreed)):
+            return step, ended
         for rows in batches:
             state, loss = step_fn(state, constants, rows, self.dropout_key)
             step += 1
@@ -232,31 +225,46 @@ class _Session:
             if step == first:
                 self._tell_of_first_step(step, loss)
             agreed.exchange(self._out_of_time())
-            scheduled = self._evaluates_after(step)
-            if scheduled or agreed.late:
-                self._settle(step)
-                ended = self._evaluate(state, constants, step, scheduled)
-                if not ended and step == total:
-                    ended = "all epochs are done"
-                self.counters.finished = ended
-                self._save(state)
-                if not ended and processes.on_first(self._out_of_time):
-                    ended = _OUT_OF_TIME
-                if ended:
-                    say(f"training ends at step {step:,}: {ended}")
-                    return step, ended
-                agreed.forget_late()
-                self.pace.start_interval()
-            elif agreed.stop or step % self.settings.checkpoint_steps == 0:
-                self._settle(step)
-                self._save(state)
-            if agreed.stop:
-                say(
-                    f"stopped by {agreed.stop} at step {step:,}, saved in {self.folder}; "
-                    "the same command continues."
-                )
-                raise SystemExit(130 if agreed.stop == "SIGINT" else 143)
+            if ended := self._keep(state, constants, step, agreed):
+                return step, ended
         raise AssertionError("the last step ends training")
+
+    def _keep(
+        self, state: TrainState, constants: Any, step: int, agreed: processes.Agreement
+    ) -> str:
+        """Validates and saves where it is time to; returns why training ends here, or ""."""
+        scheduled, ended, counters = self._evaluates_after(step), "", self.counters
+        validates = scheduled or agreed.late
+        if validates:
+            self._settle(step)
+            ended = self._evaluate(state, constants, step, scheduled)
+            if not ended and step == self.plan.total_steps and not counters.due:
+                ended = "all epochs are done"
+            counters.finished = ended
+        stop = agreed.stop  # once: a signal that comes later finds nothing saved yet
+        if validates or stop or step % self.settings.checkpoint_steps == 0:
+            self._settle(step)
+            self._save(state)
+        if validates:
+            if not (ended or stop) and processes.on_first(self._out_of_time):
+                ended = _OUT_OF_TIME
+            if ended:
+                say(f"training ends at step {step:,}: {ended}")
+                return ended
+            agreed.forget_late()
+            self.pace.start_interval()
+        if stop:
+            say(
+                f"stopped by {stop} at step {step:,}, saved in {self.folder}; "
+                "the same command continues."
+            )
+            raise SystemExit(130 if stop == "SIGINT" else 143)
+        return ""
+
+    def _give_way(self) -> None:
+        """Cuts a validation short for a signal; with several processes, all would have to know."""
+        if self.stop.name and jax.process_count() == 1:
+            raise CutShortError
 
     def _tell_of_first_step(self, step: int, loss: jax.Array) -> None:
         """Says how long the start took, most of it compilation where nothing was kept."""
@@ -323,7 +331,12 @@ class _Session:
             self.checkpoints.save_best(step, weights, {"step": step, "metrics": {}})
             return ""
         begin = time.monotonic()
-        values = self.validator.score({"params": weights, **constants})
+        counters.due = False
+        try:
+            values = self.validator.score({"params": weights, **constants})
+        except CutShortError:
+            counters.due = scheduled
+            return ""
         counters.evaluation_seconds = time.monotonic() - begin
         epoch = step / self.steps_per_epoch
         assert self.writer is not None

@@ -21,7 +21,7 @@ from jax.experimental import multihost_utils
 
 from axml_jax.errors import ConfigError
 from axml_jax.layout import AXIS
-from axml_jax.runs import StopRequest
+from axml_jax.stopping import StopRequest
 
 T = TypeVar("T")
 

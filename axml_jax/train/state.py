@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -25,6 +26,30 @@ class TrainState(struct.PyTreeNode):
     params: Params
     opt_state: Any
     average: Params
+
+
+@dataclasses.dataclass
+class Counters:
+    """What the loop itself has to remember; saved with every checkpoint.
+
+    Attributes:
+      best, best_step, since_best: The best validation, and validations since then.
+      loss_sum, loss_steps: Of the steps since the last record.
+      metrics_bytes: Of metrics.jsonl.
+      evaluation_seconds: What the last validation took.
+      finished: Why training has ended; "" before.
+      due: Whether a signal cut the validation after this step short.
+    """
+
+    best: float = -1.0
+    best_step: int = 0
+    since_best: int = 0
+    loss_sum: float = 0.0
+    loss_steps: int = 0
+    metrics_bytes: int = 0
+    evaluation_seconds: float = 0.0
+    finished: str = ""
+    due: bool = False
 
 
 def running_mean(average: Params, params: Params, step: jax.Array, window: int) -> Params:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from axml_jax import metrics
@@ -18,6 +18,10 @@ KS = (1, 3, 5)
 SELECTION = "nDCG@5"
 
 
+class CutShortError(Exception):
+    """Something more urgent has come than the end of a validation."""
+
+
 class Validator:
     """Predicts the validation documents and compares with their labels.
 
@@ -28,6 +32,7 @@ class Validator:
       model: The module.
       devices: This process's devices to predict on; several processes share the documents.
       layout: How work is dealt to them.
+      between: Called before each batch; what it raises, `CutShortError` say, ends the validation.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class Validator:
         model: TextModel,
         devices: Sequence[Any],
         layout: Layout,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         self._split = store.splits[parts.valid_split]
         self._documents = parts.valid
@@ -51,6 +57,7 @@ class Validator:
             batch_size=max(64, config.data.batch_size),
             devices=devices,
             layout=layout,
+            between=between,
         )
 
     def score(self, variables: Any) -> dict[str, float]:

@@ -59,12 +59,12 @@ def test_the_whole_state_comes_back(checkpoints: Checkpoints, averaged: bool) ->
 def test_the_newest_two_states_are_kept(checkpoints: Checkpoints, tmp_path: Path) -> None:
     for step in (3, 5, 9):
         checkpoints.save_latest(make_state(step), {"n": step})
-    checkpoints.save_latest(make_state(9), {"n": -1})  # there already
+    checkpoints.save_latest(make_state(9), {"n": -1})  # there already: the newer counters count
     kept = {path.name for path in (tmp_path / "checkpoints" / "latest").iterdir()}
     assert kept == {"5", "9"}
     restored = checkpoints.restore_latest(make_state(0))
     assert restored is not None
-    assert (int(restored[0].step), restored[1]) == (9, {"n": 9})
+    assert (int(restored[0].step), restored[1]) == (9, {"n": -1})
 
 
 def test_better_weights_replace_the_best(checkpoints: Checkpoints, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from axml_jax.errors import ConfigError
-from axml_jax.runs import StopRequest
+from axml_jax.stopping import StopRequest
 from axml_jax.train import processes
 from axml_jax.train.joining import joined
 

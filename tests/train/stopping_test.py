@@ -1,6 +1,7 @@
 """How a training ends before its last epoch: by time, by patience, with the best weights."""
 
 import json
+import signal
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 
 import axml_jax
+from axml_jax import runs
 from axml_jax.config import Config
 from axml_jax.data.store import Store
-from axml_jax.train import loop, pace
+from axml_jax.train import loop, pace, processes
 from axml_jax.train.validation import Validator
 
 Train = Callable[..., dict[str, Any]]
@@ -137,3 +139,91 @@ def test_a_validation_that_time_brought_about_does_not_use_up_patience(
     # Steps 3 and 6 are the evaluations that count.
     result = train_on_one(config, tiny_store, tmp_path)
     assert (result["step"], len(script.weights)) == (6, 4)
+
+
+@pytest.mark.parametrize(
+    "step", [pytest.param(6, id="in mid-run"), pytest.param(18, id="the last")]
+)
+def test_a_signal_cuts_a_validation_short_and_the_next_start_begins_with_it(
+    step: int,
+    train_on_one: Train,
+    whole: Path,
+    config: Config,
+    tiny_store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    score, predicted = Validator.score, []
+
+    def interrupted(self: Validator, variables: Any) -> dict[str, float]:
+        predicted.append(1)
+        if len(predicted) == step // 3:  # every third step is validated
+            signal.raise_signal(signal.SIGTERM)
+        return score(self, variables)
+
+    monkeypatch.setattr(Validator, "score", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        train_on_one(config, tiny_store, tmp_path)
+    assert caught.value.code == 143
+    # Saved, but without what the validation would have brought.
+    assert max(of_each("loss", tmp_path)) == step
+    assert list(of_each("validation", tmp_path)) == list(range(3, step, 3))
+    assert not (tmp_path / "result.json").exists()
+
+    result = train_on_one(config, tiny_store, tmp_path)
+    assert result == runs.read_json(whole / "result.json")
+    assert (tmp_path / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    best, expected = (axml_jax.load(folder).variables["params"] for folder in (tmp_path, whole))
+    jax.tree.map(np.testing.assert_array_equal, best, expected)
+    # Complete: the same command validates no more.
+    count = len(predicted)
+    assert train_on_one(config, tiny_store, tmp_path) == result
+    assert len(predicted) == count
+
+
+def test_a_validation_cut_short_and_the_time_up_is_stopped_by_the_signal(
+    train_on_one: Train,
+    config: Config,
+    tiny_store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    score = Validator.score
+
+    def interrupted(self: Validator, variables: Any) -> dict[str, float]:
+        signal.raise_signal(signal.SIGINT)
+        return score(self, variables)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Validator, "score", interrupted)
+        with pytest.raises(SystemExit) as caught:
+            train_on_one(config, tiny_store, tmp_path, max_minutes=0)
+    assert caught.value.code == 130
+    # Step 1 is saved; the validation was not one that the run has to make up for.
+    assert train_on_one(config, tiny_store, tmp_path, max_minutes=0)["step"] == 2
+    assert list(of_each("validation", tmp_path)) == [2]
+
+
+def test_a_signal_after_the_moment_of_saving_is_heeded_a_step_later(
+    train_on_one: Train,
+    config: Config,
+    tiny_store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Step 1 is neither saved nor validated; the signal comes right after training has asked.
+    asks = vars(processes.Agreement)["stop"].fget
+    asked: list[str | None] = []
+
+    def stop(self: processes.Agreement) -> str | None:
+        asked.append(asks(self))
+        if len(asked) == 1:
+            signal.raise_signal(signal.SIGTERM)
+        return asked[-1]
+
+    monkeypatch.setattr(processes.Agreement, "stop", property(stop))
+    with pytest.raises(SystemExit):
+        train_on_one(config, tiny_store, tmp_path)
+    assert asked == [None, "SIGTERM"]
+    latest = tmp_path / "checkpoints" / "latest"
+    assert [path.name for path in latest.iterdir()] == ["2"]
