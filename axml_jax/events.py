@@ -25,13 +25,12 @@ class Events:
     """
 
     def __init__(self, folder: pathlib.Path, purge_step: int | None) -> None:
-        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX import event_file_writer, summary
         from tensorboardX.proto.event_pb2 import Event, SessionLog
-        from tensorboardX.summary import scalar
 
-        self._event, self._scalar = Event, scalar
+        self._event, self._scalar = Event, summary.scalar
         folder.mkdir(exist_ok=True)
-        self._writer: Any = EventsWriter(os.fspath(folder / "events"))
+        self._writer: Any = event_file_writer.EventsWriter(os.fspath(folder / "events"))
         if purge_step is not None:
             started = SessionLog(status=SessionLog.START)
             self._write(step=purge_step, file_version="brain.Event:2")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -19,9 +18,7 @@ from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.train.checkpoint import Checkpoints
 from axml_jax.train.loop import train
-from axml_jax.train.optimizer import make_optimizer
-from axml_jax.train.plan import make_plan
-from axml_jax.train.state import TrainState
+from tests.train.contents import contents
 
 Train = Callable[..., dict[str, Any]]
 
@@ -38,33 +35,6 @@ def losses(folder: Path) -> list[float]:
 
 def validated(folder: Path) -> list[int]:
     return [record["step"] for record in metrics(folder) if "validation" in record]
-
-
-def contents(folder: Path, config: Config, store: Store) -> dict[str, Any]:
-    """All that a run has brought forth, bit for bit, but for timings."""
-    plan = make_plan(config, store, jax.local_devices()[:1])
-    optimizer = make_optimizer(config, plan.total_steps)
-    tokens, lengths = jnp.ones((1, 1), jnp.int32), jnp.ones((1,), jnp.int32)
-
-    def initial_state() -> TrainState:
-        params = plan.model.init(jax.random.key(0), tokens, lengths)["params"]
-        return optimizer.start(params)
-
-    template = jax.eval_shape(initial_state)
-    checkpoints = Checkpoints(folder, read_only=True)
-    latest = checkpoints.restore_latest(template)
-    best = checkpoints.restore_best(template.params)
-    checkpoints.close()
-    assert latest is not None
-    counters = {name: value for name, value in latest[1].items() if "seconds" not in name}
-    return {
-        "latest": [leaf.tobytes() for leaf in map(np.asarray, jax.tree.leaves(latest[0]))],
-        "counters": counters,
-        "best": [leaf.tobytes() for leaf in map(np.asarray, jax.tree.leaves(best[0]))],
-        "best counters": best[1],
-        "metrics": (folder / "metrics.jsonl").read_bytes(),
-        "result": runs.read_json(folder / "result.json"),
-    }
 
 
 def test_a_run_ends_with_all_it_promises(whole: Path) -> None:
@@ -260,7 +230,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
     train_on_one: Train, tiny_config: Config, tiny_store: Store, tmp_path: Path
 ) -> None:
     broken = only(tiny_store, "train", np.full(tiny_store.vectors.shape, np.nan, np.float32))  # type: ignore[union-attr]
-    with pytest.raises(ConfigError, match="loss is nan by step 2: training has diverged"):
+    with pytest.raises(ConfigError, match="training stops at step 1: the loss is nan"):
         train_on_one(tiny_config, broken, tmp_path)
     # Neither a state nor a record of it is kept.
     assert not Checkpoints(tmp_path, read_only=True).has_latest()
