@@ -21,10 +21,12 @@ from axml_jax.config import Config
 from axml_jax.data.batches import Batch
 from axml_jax.data.prefetch import prefetch
 from axml_jax.data.store import Store
+from axml_jax.errors import ConfigError
 from axml_jax.progress import bar, say, silenced
 from axml_jax.train import initial, processes
 from axml_jax.train.checkpoint import SharedCheckpoints
 from axml_jax.train.extending import extended_values, read_origin
+from axml_jax.train.names import names_that_differ
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.pace import Pace
 from axml_jax.train.plan import Plan, make_plan
@@ -104,7 +106,12 @@ def train(
 def _open(folder: pathlib.Path, plan: Plan, stack: contextlib.ExitStack) -> None:
     """Makes or opens the run folder, which stays locked until the stack is closed."""
     config, data = plan.config.to_dict(), plan.data()
-    runs.open_run(folder, config, data)
+    try:
+        runs.open_run(folder, config, data)
+    except ConfigError as error:
+        # The data's fingerprint does not say what of them is another.
+        names = names_that_differ(folder, plan.store)
+        raise ConfigError("; ".join([str(error), *names])) from error
     stack.enter_context(runs.locked(folder))
     # Once more, now alone: meanwhile another process may have begun a run here.
     _, continued = runs.open_run(folder, config, data)

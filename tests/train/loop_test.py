@@ -15,6 +15,7 @@ import axml_jax
 from axml_jax import runs
 from axml_jax.config import Config
 from axml_jax.data.store import Store
+from axml_jax.data.text import Vocabulary
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.train.checkpoint import Checkpoints
 from axml_jax.train.loop import train
@@ -172,6 +173,26 @@ def test_another_configuration_or_folder_in_use_is_refused(
     config.train.decay = "cosine"
     with pytest.raises(ConfigError, match=r"hidden: 4 there, 5 here.*decay: 'linear' there"):
         train_on_one(config, tiny_store, whole)
+
+
+def test_a_store_of_other_words_or_labels_is_refused_with_the_first_of_them(
+    train_on_one: Train, whole: Path, config: Config, tiny_store: Store
+) -> None:
+    words, labels = list(tiny_store.vocabulary.words), list(tiny_store.label_names)
+    words[5], labels[2] = "another", "strange"
+    other = Store(
+        tiny_store.path,
+        {**tiny_store.description, "fingerprint": "0" * 64},
+        Vocabulary(words),
+        labels,
+        tiny_store.splits,
+        tiny_store.vectors,
+    )
+    with pytest.raises(ConfigError, match=r"another configuration.*data\.fingerprint") as caught:
+        train_on_one(config, other, whole)
+    told = str(caught.value)
+    assert f"1 of the run's {len(words):,} words: 5 is {tiny_store.vocabulary.words[5]!r}" in told
+    assert f"labels: 2 is {tiny_store.label_names[2]!r} there, 'strange' here" in told
 
 
 def test_a_mistake_leaves_no_trace(

@@ -44,13 +44,17 @@ def make_batch(seed: int, bad: bool = False) -> Batch:
     )
 
 
-@pytest.mark.parametrize("lazy", [True, False], ids=["touched words", "all words"])
 @pytest.mark.parametrize(
-    ("layout", "devices"),
-    [(ByDocuments(), 1), (ByDocuments(), 4), (ByDocumentsAndLabels(L, 2), 4)],
-    ids=["one device", "four devices", "labels split"],
+    ("lazy", "layout", "devices"),
+    [
+        pytest.param(True, ByDocuments(), 1, id="touched words"),
+        pytest.param(True, ByDocuments(), 4, id="touched words, four devices"),
+        pytest.param(True, ByDocumentsAndLabels(L, 2), 4, id="touched words, labels split"),
+        pytest.param(False, ByDocuments(), 4, id="all words, four devices"),
+        pytest.param(False, ByDocumentsAndLabels(L, 2), 4, id="all words, labels split"),
+    ],
 )
-def test_a_step_without_a_finite_loss_moves_nothing(layout: Any, devices: int, lazy: bool) -> None:
+def test_a_step_without_a_finite_loss_moves_nothing(lazy: bool, layout: Any, devices: int) -> None:
     config = Config()
     config.train.learning_rate, config.train.lazy_words = 0.05, lazy
     config.train.average_steps = 10
