@@ -231,12 +231,20 @@ class Checkpoints:
         )
         return self._read(manager, step, arrays=ocp.args.StandardRestore(shapes)), counters
 
-    @staticmethod
-    def _read(manager: ocp.CheckpointManager, step: int, **item: Any) -> Any:
+    def _read(self, manager: ocp.CheckpointManager, step: int, **item: Any) -> Any:
         try:
             (value,) = manager.restore(step, args=ocp.args.Composite(**item)).values()
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise _damaged(manager, step, _first_line(error)) from error
+            folder = self._path(manager, step)
+            wrong = checksums.damage(folder)
+            if not wrong and checksums.has_any(folder):
+                # Too many open files, perhaps: no reason to go back to an earlier one.
+                raise InputError(
+                    f"the checkpoint of step {step} is whole, but cannot be read: "
+                    f"{_first_line(error)}.",
+                    file=folder,
+                ) from error
+            raise _damaged(manager, step, wrong or _first_line(error)) from error
         return value
 
     def close(self) -> None:

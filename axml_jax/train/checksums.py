@@ -32,14 +32,19 @@ class Checksummed(ocp.path.atomicity.AtomicRenameTemporaryPath):  # type: ignore
         await super().finalize()
 
 
+def has_any(folder: pathlib.Path) -> bool:
+    """Whether a checkpoint has checksums; one from before there were any has none."""
+    return (folder / _NAME).exists()
+
+
 def damage(folder: pathlib.Path) -> str:
     """What is wrong with a checkpoint by its checksums, or "".
 
     Args:
-      folder: The checkpoint; one from before there were checksums has none and passes.
+      folder: The checkpoint; without checksums it passes.
     """
     try:
-        if not (folder / _NAME).exists():
+        if not has_any(folder):
             return ""
         kept = read_json(folder / _NAME)
         for name, digest in kept.items():

@@ -1,10 +1,12 @@
 """Damaged checkpoints: found by checksum, named, set aside; the one before serves."""
 
+import errno
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import orbax.checkpoint as ocp
 import pytest
 
 import axml_jax
@@ -104,6 +106,34 @@ def test_a_state_from_before_there_were_checksums_opens(tmp_path: Path) -> None:
     checkpoints.close()
     assert restored is not None
     assert restored[1] == {"n": 5}
+
+
+def test_a_whole_state_that_cannot_be_read_is_not_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest = two_states(tmp_path)
+    checkpoints = Checkpoints(tmp_path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ocp.CheckpointManager, "restore", fail)
+        with pytest.raises(InputError, match="step 5 is whole, but cannot be read: .*open files"):
+            checkpoints.restore_latest(make_state(0))
+    checkpoints.close()
+    assert (latest / "5").is_dir()
+
+
+def test_a_damaged_state_without_checksums_is_found_by_reading_it(tmp_path: Path) -> None:
+    latest = two_states(tmp_path)
+    (latest / "5" / "checksums.json").unlink()
+    spoil(latest / "5" / "arrays" / "manifest.ocdbt", "truncated")
+    checkpoints = Checkpoints(tmp_path)
+    restored = checkpoints.restore_latest(make_state(0))
+    checkpoints.close()
+    assert restored is not None
+    assert restored[1] == {"n": 3}
 
 
 def test_damaged_frozen_tables_are_written_anew(tmp_path: Path) -> None:
