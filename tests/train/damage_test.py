@@ -119,7 +119,7 @@ def test_a_whole_state_that_cannot_be_read_is_not_set_aside(
 
     with monkeypatch.context() as patch:
         patch.setattr(ocp.CheckpointManager, "restore", fail)
-        with pytest.raises(InputError, match="step 5 is whole, but cannot be read: .*open files"):
+        with pytest.raises(InputError, match=r"step 5 is whole, but cannot be read: .*open files"):
             checkpoints.restore_latest(make_state(0))
     checkpoints.close()
     assert (latest / "5").is_dir()

@@ -203,9 +203,18 @@ def test_an_absurd_rate_stops_training_with_the_norms(
 def test_weights_that_are_not_finite_are_never_saved(
     train_on_one: Train, tiny_config: Config, tiny_store: Store, tmp_path: Path
 ) -> None:
-    # Loss and gradient of the first step are finite; what the rate makes of them is not.
-    tiny_config.train.learning_rate = 1e39
-    tiny_config.train.checkpoint_steps = 1
-    with pytest.raises(ConfigError, match=r"after step 1 .*not finite in .*params/words/vectors"):
-        train_on_one(tiny_config, tiny_store, tmp_path)
+    # Of a word beyond what is read of each document: no loss or gradient tells of it.
+    plan = make_plan(tiny_config, tiny_store, jax.local_devices()[:1])
+    read = [batch.token_ids for batch in plan.batches.from_step(0, 6)]
+    unread = np.setdiff1d(np.arange(2, len(tiny_store.vocabulary)), np.concatenate(read))
+    assert tiny_store.vectors is not None
+    vectors = np.array(tiny_store.vectors)
+    vectors[unread[0], 3] = np.inf
+    store = Store(
+        *(tiny_store.path, tiny_store.description, tiny_store.vocabulary, tiny_store.label_names),
+        *(tiny_store.splits, vectors),
+    )
+    tiny_config.train.checkpoint_steps = 2
+    with pytest.raises(ConfigError, match=r"after step 2 .*not finite in params/words/vectors: "):
+        train_on_one(tiny_config, store, tmp_path)
     assert list((tmp_path / "checkpoints" / "latest").iterdir()) == []
