@@ -179,7 +179,7 @@ def test_a_store_of_other_words_or_labels_is_refused_with_the_first_of_them(
     train_on_one: Train, whole: Path, config: Config, tiny_store: Store
 ) -> None:
     words, labels = list(tiny_store.vocabulary.words), list(tiny_store.label_names)
-    words[5], labels[2] = "another", "strange"
+    words[5], labels[2] = "zzyzx", "strange"
     other = Store(
         tiny_store.path,
         {**tiny_store.description, "fingerprint": "0" * 64},
