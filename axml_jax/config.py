@@ -163,6 +163,11 @@ class TrainConfig(_Section):
     checkpoint_steps: int = _field(
         500, "steps between two checkpoints of the whole state (one is made at each validation too)"
     )
+    skip_nonfinite: int = _field(
+        0,
+        "so many steps whose loss or gradient is not finite may move nothing and be passed over; "
+        "training stops at the next one. It may change when a run is continued",
+    )
 
 
 @dataclasses.dataclass
@@ -280,6 +285,7 @@ _WHOLE_NUMBERS = {
     "train.evaluations_per_epoch": (1, _MANY),
     "train.log_steps": (1, _MANY),
     "train.checkpoint_steps": (1, _MANY),
+    "train.skip_nonfinite": (0, _MANY),
     "parallel.labels": (1, _MANY),
 }
 # Fields that some of the Flax modules alone read; Parabel reads no others than those of its own.

@@ -42,6 +42,10 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
             json.dump(value, file, indent=1, ensure_ascii=False)
             file.write("\n")
         os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        # A full disk does not say for which file.
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -28,12 +28,22 @@ AXIS = "devices"
 DATA, LABELS = "data", "labels"
 """The axes of a mesh of documents and labels."""
 _ROWS = PartitionSpec((DATA, LABELS))
-Step = Callable[[Any, Any, Any, Array], tuple[Any, Array]]
+Step = Callable[[Any, Any, Any, Array], tuple[Any, Any]]
+
+
+def squares(tree: Any) -> Any:
+    """The sum of the squares of each array."""
+    return jax.tree.map(lambda leaf: jnp.sum(jnp.square(leaf)), tree)
+
+
+def norm_of_squares(tree: Any) -> Array:
+    """The Euclidean norm of all arrays together, from the `squares` of each."""
+    return jnp.sqrt(jnp.stack(jax.tree.leaves(tree)).sum())
 
 
 def tree_norm(tree: Any) -> Array:
     """The Euclidean norm of all arrays together."""
-    return jnp.sqrt(jnp.stack([jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree)]).sum())
+    return norm_of_squares(squares(tree))
 
 
 def check_devices(config: Config, devices: Sequence[Any]) -> None:
@@ -105,6 +115,9 @@ class Layout(Protocol):
     def reduced(self, gradient: Any) -> Any:
         """The whole batch's gradient, as much of it as a device needs, from each one's part."""
 
+    def squares(self, gradient: Any) -> Any:
+        """The sum of the squares of each array of the whole gradient, from what a device has."""
+
     def global_norm(self, gradient: Any) -> Array:
         """The Euclidean norm of the whole gradient, from what a device has of it."""
 
@@ -149,6 +162,9 @@ class ByDocuments:
 
     def reduced(self, gradient: Any) -> Any:
         return jax.lax.psum(gradient, self.axes)
+
+    def squares(self, gradient: Any) -> Any:
+        return squares(gradient)
 
     def global_norm(self, gradient: Any) -> Array:
         return tree_norm(gradient)
@@ -264,13 +280,14 @@ class ByDocumentsAndLabels:
 
         return jax.tree_util.tree_map_with_path(one, gradient)
 
-    def global_norm(self, gradient: Any) -> Array:
-        def square(path: Any, part: Array) -> Array:
-            whole = jnp.sum(jnp.square(part))
-            return jax.lax.psum(whole, LABELS) if _is_per_label(path) else whole
+    def squares(self, gradient: Any) -> Any:
+        def whole(path: Any, part: Array) -> Array:
+            return jax.lax.psum(part, LABELS) if _is_per_label(path) else part
 
-        squares = jax.tree_util.tree_map_with_path(square, gradient)
-        return jnp.sqrt(jnp.stack(jax.tree.leaves(squares)).sum())
+        return jax.tree_util.tree_map_with_path(whole, squares(gradient))
+
+    def global_norm(self, gradient: Any) -> Array:
+        return norm_of_squares(self.squares(gradient))
 
     def workspace(self) -> contextlib.AbstractContextManager[None]:
         """The host, if JAX may use it."""

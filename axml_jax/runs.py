@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any
 from axml_jax import __version__
 from axml_jax.config import from_dict
 from axml_jax.errors import ConfigError, InputError
+from axml_jax.events import Events
 from axml_jax.jsonio import read_json, write_json
 
 if TYPE_CHECKING:
@@ -165,7 +166,8 @@ def experiment(config: dict[str, Any]) -> dict[str, Any]:
     A field that a run does not name is younger than the run, which had what is its default.
     """
     whole = from_dict(config).to_dict()
-    return {name: value for name, value in whole.items() if name != "parallel"}
+    del whole["parallel"], whole["train"]["skip_nonfinite"]
+    return whole
 
 
 def describe_run(
@@ -187,16 +189,16 @@ def describe_run(
     )
 
 
-def update_parallel(folder: pathlib.Path, parallel: dict[str, Any]) -> None:
-    """Notes how a run that is continued is dealt to devices from now on: prediction does the same.
+def update_description(folder: pathlib.Path, config: dict[str, Any]) -> None:
+    """Notes what may change when a run is continued; prediction is dealt to devices as training.
 
     Args:
       folder: The run folder.
-      parallel: `config.parallel` as JSON.
+      config: The resolved configuration, of the same `experiment`.
     """
     description = read_description(folder)
-    if description["config"].get("parallel") != parallel:
-        description["config"]["parallel"] = parallel
+    if description["config"] != json.loads(json.dumps(config)):
+        description["config"] = config
         write_json(folder / "run.json", description)
 
 
@@ -251,13 +253,24 @@ def locked(folder: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def _event_writer(folder: pathlib.Path, purge_step: int | None) -> Any:
+def _event_writer(folder: pathlib.Path, purge_step: int | None) -> Events | None:
     """TensorBoard's writer, which drops earlier events from a step on; None if not installed."""
     try:
-        from tensorboardX import SummaryWriter
+        return Events(folder, purge_step)
     except ImportError:
         return None
-    return SummaryWriter(str(folder), purge_step=purge_step)
+
+
+@contextlib.contextmanager
+def _telling(folder: pathlib.Path) -> Iterator[None]:
+    """Says what to do where the disk takes no more."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            f"{folder}: the metrics could not be written ({error.strerror or error}). The "
+            "checkpoints are whole: once there is room, the same command continues."
+        ) from error
 
 
 class MetricWriter:
@@ -270,9 +283,13 @@ class MetricWriter:
       folder: The run folder.
       size: Bytes of metrics.jsonl to keep.
       step: The step at which the run continues; later TensorBoard events are dropped.
+
+    Raises:
+      OSError: From each method that writes: the disk is full, or takes nothing for another reason.
     """
 
     def __init__(self, folder: pathlib.Path, size: int = 0, step: int = 0) -> None:
+        self._folder = folder
         self._metrics = open(folder / "metrics.jsonl", "ab")  # noqa: SIM115 - closed in close()
         # Not beyond its end, should somebody have shortened it: that would fill it with zeros.
         self._metrics.truncate(min(size, os.fstat(self._metrics.fileno()).st_size))
@@ -282,20 +299,24 @@ class MetricWriter:
         self._open_events: Callable[[], Any] | None = functools.partial(
             _event_writer, folder / "events", step if again else None
         )
-        self._events: Any = None
+        self._events: Events | None = None
 
     def write(self, step: int, values: dict[str, Any], timings: dict[str, float]) -> None:
         """Writes a record of numbers and groups of numbers; `timings` go to their own file."""
-        self._metrics.write(json.dumps({"step": step, **values}).encode() + b"\n")
-        # Whoever watches the files sees each record at once.
-        self._metrics.flush()
+        with _telling(self._folder):
+            self._metrics.write(json.dumps({"step": step, **values}).encode() + b"\n")
+            # Whoever watches the files sees each record at once.
+            self._metrics.flush()
+            self._write_events(step, {**values, **timings})
         self.write_timings(step, timings)
+
+    def _write_events(self, step: int, values: dict[str, Any]) -> None:
         if self._open_events is not None:
             # Only now: where PyTorch is installed tensorboardX imports it, which takes longer than
             # all of a second start.
             self._events, self._open_events = self._open_events(), None
         if self._events is not None:
-            for name, value in {**values, **timings}.items():
+            for name, value in values.items():
                 group = value if isinstance(value, dict) else {"": value}
                 for inner, number in group.items():
                     tag = f"{name}/{inner}".rstrip("/").replace("@", "_at_")
@@ -303,23 +324,25 @@ class MetricWriter:
 
     def write_timings(self, step: int, timings: dict[str, float]) -> None:
         """Writes a record of what does not repeat."""
-        self._timings.write(json.dumps({"step": step, **timings}) + "\n")
-        self._timings.flush()
+        with _telling(self._folder):
+            self._timings.write(json.dumps({"step": step, **timings}) + "\n")
+            self._timings.flush()
 
     def flush(self) -> int:
         """Brings everything to the disk; returns the size of metrics.jsonl in bytes."""
-        self._metrics.flush()
-        self._timings.flush()
-        if self._events is not None:
-            self._events.flush()
+        with _telling(self._folder):
+            self._metrics.flush()
+            self._timings.flush()
+            if self._events is not None:
+                self._events.flush()
         return os.fstat(self._metrics.fileno()).st_size
 
     def close(self) -> None:
-        """Closes all files."""
-        self._metrics.close()
-        self._timings.close()
-        if self._events is not None:
-            self._events.close()
+        """Closes all files; what the disk did not take has been told before."""
+        for file in (self._metrics, self._timings, self._events):
+            with contextlib.suppress(OSError):
+                if file is not None:
+                    file.close()
 
 
 class NoWriter:

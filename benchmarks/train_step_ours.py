@@ -109,8 +109,8 @@ class Ours:
             if name == "training":
                 for batch in placed:
                     dealt = self.layout.dealt(batch, self.devices)
-                    self._state, loss = self._step(self._state, {}, dealt, self._key)
-                return loss
+                    self._state, measures = self._step(self._state, {}, dealt, self._key)
+                return measures.loss
             variables = {"params": self._state.params}
             return [
                 self._top_k(

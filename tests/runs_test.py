@@ -52,11 +52,11 @@ def test_how_a_continued_run_is_dealt_is_kept_for_prediction(tmp_path: Path) -> 
     before = runs.read_description(folder)
     dealt = {**CONFIG, "parallel": {"labels": 8}}
     assert runs.open_run(folder, dealt, DATA) == (folder, True)
-    runs.update_parallel(folder, {"labels": 8})
+    runs.update_description(folder, dealt)
     kept = {**before["config"], "parallel": {"labels": 8}}
     assert runs.read_description(folder) == {**before, "config": kept}
     written = (folder / "run.json").stat().st_ino
-    runs.update_parallel(folder, {"labels": 8})  # nothing new
+    runs.update_description(folder, dealt)  # nothing new
     assert (folder / "run.json").stat().st_ino == written
 
 
@@ -200,9 +200,9 @@ def test_a_shortened_metrics_file_is_not_filled_with_zeros(tmp_path: Path) -> No
 
 
 class Recorder:
-    """Stands in for tensorboardX."""
+    """Stands in for `Events`."""
 
-    def __init__(self, folder: str, purge_step: int | None = None) -> None:
+    def __init__(self, folder: Path, purge_step: int | None) -> None:
         self.purge_step = purge_step
         self.scalars: list[tuple[str, float, int]] = []
 
@@ -216,8 +216,7 @@ class Recorder:
 def test_losses_timings_and_validation_all_become_events(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tensorboardX = pytest.importorskip("tensorboardX")  # noqa: N806
-    monkeypatch.setattr(tensorboardX, "SummaryWriter", Recorder)
+    monkeypatch.setattr(runs, "Events", Recorder)
     (tmp_path / "events").mkdir()  # by the process that began the run
     writer = runs.MetricWriter(tmp_path, 0, 7)
     # Its import may take longer than all else at a start: only with the first record.

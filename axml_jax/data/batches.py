@@ -157,6 +157,13 @@ class TrainBatches:
             first = index * self._batch_size
             yield self._batch(order[first : first + self._batch_size], first)
 
+    def documents(self, step: int) -> np.ndarray:
+        """int64: the documents of the split that are the whole batch of `step`, from 0."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        first = index * self._batch_size
+        documents: np.ndarray = self._members[self._order(epoch)[first : first + self._batch_size]]
+        return documents
+
     def padding(self) -> Padding:
         """The share of padding in the first epoch; others differ by their order only."""
         ordered = self._lengths[self._order(0)]

@@ -3,9 +3,11 @@
     checkpoints/latest/STEP   the two latest states, with the loop's own counters
     checkpoints/best/STEP     the weights of the best validation
     checkpoints/constants/0   frozen word vectors, written once
+    checkpoints/damaged/      what was found damaged, set aside
 
 orbax writes into a temporary folder and renames it when whole, so that an interrupted
-save is never taken for a checkpoint.  No pickle is involved.
+save is never taken for a checkpoint.  What changed since is found by checksums.  No pickle is
+involved.
 """
 
 from __future__ import annotations
@@ -18,12 +20,17 @@ import jax
 import orbax.checkpoint as ocp
 
 from axml_jax.errors import InputError
-from axml_jax.train import processes
+from axml_jax.progress import say
+from axml_jax.train import checksums, processes
 from axml_jax.train.state import Params, TrainState
 
 # None: `save_best` itself removes the others.
 _KEEP = {"latest": 2, "best": None, "constants": 1}
 _SHAPES = "array_shapes"  # among the counters
+
+
+class _DamagedError(InputError):
+    """A checkpoint is not what was written."""
 
 
 class Checkpoints:
@@ -51,11 +58,16 @@ class Checkpoints:
                 cleanup_tmp_directories=not self._read_only,
                 enable_async_checkpointing=False,
                 multiprocessing_options=_alone(),
+                temporary_path_class=checksums.Checksummed,
             )
             self._managers[name] = ocp.CheckpointManager(
                 self._folder / name, options=options, item_names=("arrays", "counters")
             )
         return self._managers[name]
+
+    @staticmethod
+    def _path(manager: ocp.CheckpointManager, step: int) -> pathlib.Path:
+        return pathlib.Path(manager.directory) / str(step)
 
     @property
     def _latest(self) -> ocp.CheckpointManager:
@@ -84,12 +96,31 @@ class Checkpoints:
         return self._latest.latest_step() is not None
 
     def restore_latest(self, state: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
-        """The latest state, in the shape of `state`, and its counters; None before the first."""
-        step = self._latest.latest_step()
-        return None if step is None else self._restore(self._latest, step, state)
+        """The latest whole state, in the shape of `state`, and its counters; None before the first.
+
+        Damaged ones are set aside.
+
+        Raises:
+          InputError: all are damaged, or of another model.
+        """
+        steps = sorted(self._latest.all_steps(), reverse=True)
+        for step in steps:
+            try:
+                return self._restore(self._latest, step, state)
+            except _DamagedError as error:
+                say(f"{error}{self._set_aside(self._latest, step)}")
+        if steps:
+            raise InputError(
+                "no state to continue from is whole. Put back a copy of one; or start the same "
+                "command again, which then trains from the beginning.",
+                file=self._latest.directory,
+            )
+        return None
 
     def save_best(self, step: int, weights: Params, counters: dict[str, Any]) -> None:
         """Replaces the best weights; the old ones go when the new ones are whole."""
+        if step in self._best.all_steps() and checksums.damage(self._path(self._best, step)):
+            self._set_aside(self._best, step)
         if step not in self._best.all_steps():
             # A later one there is of a validation that only time brought about, by a process that
             # was killed before it could save its state: training has gone another way since.
@@ -106,6 +137,16 @@ class Checkpoints:
         counters = self._read(self._best, self._best_step(), counters=ocp.args.JsonRestore())
         return {name: value for name, value in counters.items() if name != _SHAPES}
 
+    def mend_best(self) -> bool:
+        """Sets damaged best weights aside; whether there were any."""
+        for step in self._best.all_steps():
+            wrong = checksums.damage(self._path(self._best, step))
+            if wrong:
+                told = _damaged(self._best, step, wrong)
+                say(f"{told}{self._set_aside(self._best, step)} The next validation's are kept.")
+                return True
+        return False
+
     def _best_step(self) -> int:
         step = self._best.latest_step()
         if step is None:
@@ -118,7 +159,13 @@ class Checkpoints:
 
     def save_constants(self, constants: Params) -> None:
         """Saves what training never changes, once."""
-        if constants and self._constants.latest_step() is None:
+        if not constants:
+            return
+        if self._constants.latest_step() is not None and checksums.damage(
+            self._path(self._constants, 0)
+        ):
+            self._set_aside(self._constants, 0)
+        if self._constants.latest_step() is None:
             self._save(self._constants, 0, constants, {})
 
     def restore_constants(self, constants: Params) -> Params:
@@ -137,16 +184,42 @@ class Checkpoints:
         if jax.process_count() > 1:
             # orbax refuses arrays of one process's devices, which others need not have.
             tree = jax.device_get(tree)
-        manager.save(
-            step,
-            args=ocp.args.Composite(
-                arrays=ocp.args.StandardSave(tree), counters=ocp.args.JsonSave(counters)
-            ),
-            force=force,
-        )
-        manager.wait_until_finished()
+        try:
+            manager.save(
+                step,
+                args=ocp.args.Composite(
+                    arrays=ocp.args.StandardSave(tree), counters=ocp.args.JsonSave(counters)
+                ),
+                force=force,
+            )
+            manager.wait_until_finished()
+        except (OSError, ValueError) as error:
+            # The disk may be full: what could not be finished must not keep it so.
+            for path in pathlib.Path(manager.directory).glob(f"{step}.*"):
+                shutil.rmtree(path, ignore_errors=True)
+            raise OSError(
+                f"{manager.directory}: the checkpoint of step {step:,} could not be written "
+                f"({_first_line(error)}). Those before it are whole: once there is room, the same "
+                "command continues."
+            ) from error
+
+    def _set_aside(self, manager: ocp.CheckpointManager, step: int) -> str:
+        """Moves a damaged checkpoint out of the way; returns where to, for the message."""
+        if self._read_only:
+            return ""
+        folder = self._folder / "damaged"
+        folder.mkdir(exist_ok=True)
+        name = f"{manager.directory.name}_{step}"
+        taken = sum(path.name.startswith(f"{name}.") for path in folder.iterdir())
+        aside = folder / f"{name}.{taken}"
+        self._path(manager, step).rename(aside)
+        manager.reload()
+        return f" It is set aside as {aside}."
 
     def _restore(self, manager: ocp.CheckpointManager, step: int, tree: Any) -> tuple[Any, Any]:
+        wrong = checksums.damage(self._path(manager, step))
+        if wrong:
+            raise _damaged(manager, step, wrong)
         counters = self._read(manager, step, counters=ocp.args.JsonRestore())
         # Before orbax begins to read: it ends such a reading with pages of complaints.
         if counters.pop(_SHAPES, _shapes(tree)) != _shapes(tree):
@@ -162,14 +235,20 @@ class Checkpoints:
         )
         return self._read(manager, step, arrays=ocp.args.StandardRestore(shapes)), counters
 
-    @staticmethod
-    def _read(manager: ocp.CheckpointManager, step: int, **item: Any) -> Any:
+    def _read(self, manager: ocp.CheckpointManager, step: int, **item: Any) -> Any:
         try:
             (value,) = manager.restore(step, args=ocp.args.Composite(**item)).values()
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"the checkpoint of step {step} is damaged: {error}", file=manager.directory
-            ) from error
+            folder = self._path(manager, step)
+            wrong = checksums.damage(folder)
+            if not wrong and checksums.has_any(folder):
+                # Too many open files, perhaps: no reason to go back to an earlier one.
+                raise InputError(
+                    f"the checkpoint of step {step} is whole, but cannot be read: "
+                    f"{_first_line(error)}.",
+                    file=folder,
+                ) from error
+            raise _damaged(manager, step, wrong or _first_line(error)) from error
         return value
 
     def close(self) -> None:
@@ -210,6 +289,9 @@ class SharedCheckpoints(Checkpoints):
             lambda: super(SharedCheckpoints, self).save_best(step, weights, counters)
         )
 
+    def mend_best(self) -> bool:
+        return processes.on_first(super().mend_best)
+
     def best_counters(self) -> dict[str, Any]:
         return processes.on_first(super().best_counters)
 
@@ -225,6 +307,17 @@ def _alone() -> ocp.options.MultiprocessingOptions:
     return ocp.options.MultiprocessingOptions(
         primary_host=process, active_processes={process}, barrier_sync_key_prefix=str(process)
     )
+
+
+def _damaged(manager: ocp.CheckpointManager, step: int, wrong: str) -> _DamagedError:
+    return _DamagedError(
+        f"the checkpoint of step {step} is damaged: {wrong}.", file=manager.directory / str(step)
+    )
+
+
+def _first_line(error: Exception) -> str:
+    """What an error says, without the pages that orbax and TensorStore add."""
+    return str(error).split("\n", 1)[0].rstrip(".")
 
 
 def _shapes(tree: Any) -> list[list[int]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from axml_jax.errors import ConfigError, InputError
 from axml_jax.models import AttentionXML
 from axml_jax.train import processes
 from axml_jax.train.initial import label_state_queries
+from axml_jax.train.names import other_names
 from axml_jax.train.trained import Trained, best_step, read_run, read_variables
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _SHAPES = (
     *("name", "hidden", "fully_connected", "filter_widths", "filters", "chunks", "bottleneck"),
     "train_words",
 )
-_SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,20 +114,12 @@ def _fingerprint(run: Trained) -> str:
 
 def _require_ids(run: Trained, store: Store) -> None:
     """Refuses a store in which the run's words or labels have other ids."""
-    differing = []
     labels = run.labels["names"]
-    for kind, theirs, ours in (
-        ("words", run.vocabulary.words, store.vocabulary.words),
-        ("labels", labels, store.label_names[: store.num_train_labels][: len(labels)]),
-    ):
-        if theirs != ours:
-            pairs = enumerate(itertools.zip_longest(theirs, ours))
-            different = [(i, *pair) for i, pair in pairs if pair[0] != pair[1]]
-            shown = [f"{i} is {a!r} there, {b!r} here" for i, a, b in different[:_SHOWN]]
-            more = ", ..." if len(different) > _SHOWN else ""
-            differing.append(
-                f"{len(different):,} of the run's {len(theirs):,} {kind}: {', '.join(shown)}{more}"
-            )
+    ours = store.label_names[: store.num_train_labels][: len(labels)]
+    differing = [
+        *other_names("words", run.vocabulary.words, store.vocabulary.words),
+        *other_names("labels", labels, ours),
+    ]
     if differing:
         raise InputError(
             f"to begin with {run.folder}, the store must have that run's words and begin with its "

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import math
 import os
 import pathlib
 import time
@@ -28,15 +27,15 @@ from axml_jax.stopping import StopRequest, stopped_at_once
 from axml_jax.train import initial, processes
 from axml_jax.train.checkpoint import SharedCheckpoints
 from axml_jax.train.extending import extended_values, read_origin
+from axml_jax.train.names import names_that_differ
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.pace import Pace
 from axml_jax.train.plan import Plan, make_plan
 from axml_jax.train.state import Counters, TrainState
-from axml_jax.train.step import make_train_step
+from axml_jax.train.step import Measures, make_train_step
 from axml_jax.train.validation import SELECTION, CutShortError, Validator
+from axml_jax.train.watch import AHEAD, Watch
 
-# Steps that the host may run ahead of the device: enough to keep it busy, not without end.
-_AHEAD = 8
 _OUT_OF_TIME = "the time given by --max_minutes is used up; the same command continues"
 
 
@@ -65,8 +64,9 @@ def train(
 
     Raises:
       ConfigError: settings that cannot be with this data or these devices, a run folder
-        of another configuration or in use, or a loss that is not finite.
-      InputError: a store or folder that cannot be used.
+        of another configuration or in use, or a loss or gradient that is not finite.
+      InputError: a store or folder that cannot be used, or checkpoints all of which are damaged.
+      OSError: the disk is full, or takes nothing for another reason.
       SystemExit: SIGTERM or Ctrl-C came; the state is saved.
     """
     begin = time.monotonic()
@@ -94,12 +94,17 @@ def train(
 def _open(folder: pathlib.Path, plan: Plan, stack: contextlib.ExitStack) -> None:
     """Makes or opens the run folder, which stays locked until the stack is closed."""
     config, data = plan.config.to_dict(), plan.data()
-    runs.open_run(folder, config, data)
+    try:
+        runs.open_run(folder, config, data)
+    except ConfigError as error:
+        # The data's fingerprint does not say what of them is another.
+        names = names_that_differ(folder, plan.store)
+        raise ConfigError("; ".join([str(error), *names])) from error
     stack.enter_context(runs.locked(folder))
     # Once more, now alone: meanwhile another process may have begun a run here.
     _, continued = runs.open_run(folder, config, data)
     if continued:
-        runs.update_parallel(folder, config["parallel"])
+        runs.update_description(folder, config)
     else:
         data["word_width"] = plan.model.width
         data["padding"] = plan.padding._asdict()
@@ -124,7 +129,6 @@ class _Session:
         self.stop = StopRequest()
         self.optimizer = make_optimizer(plan.config, plan.total_steps, plan.layout.global_norm)
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(plan.config.seed))
-        self.pending: list[jax.Array] = []  # losses that are still on the device
         self.lag = 0  # steps between the wish to stop and its fulfilment
 
     def close(self) -> None:
@@ -161,6 +165,9 @@ class _Session:
             say(f"this run is complete: {self.counters.finished}. Name another for a new one.")
             return self._result(int(state.step), self.counters.finished)
         start = int(state.step)
+        if begun and self.checkpoints.mend_best():
+            self.counters.best, self.counters.since_best = -1.0, 0
+        self.watch = Watch(plan, self.counters, self._where(start))
         if processes.is_first():
             self.writer = runs.MetricWriter(self.folder, self.counters.metrics_bytes, start)
         else:
@@ -191,14 +198,14 @@ class _Session:
             bar("training", total, "documents", self._documents_at(start), "compiling") as advance,
             prefetch(plan.batches.from_step(start, plan.total_steps), self._put) as batches,
         ):
-            agreed = processes.Agreement(stop, plan.devices, _AHEAD)
+            agreed = processes.Agreement(stop, plan.devices, AHEAD)
             self.lag = agreed.lag
             done, ended = self._steps(step, state, constants, start, agreed, advance, batches)
         return self._result(done, ended)
 
     def _steps(
         self,
-        step_fn: Callable[..., tuple[TrainState, jax.Array]],
+        step_fn: Callable[..., tuple[TrainState, Measures]],
         state: TrainState,
         constants: Any,
         step: int,
@@ -213,17 +220,15 @@ class _Session:
         if self.counters.due and (ended := self._keep(state, constants, step, agreed)):
             return step, ended
         for rows in batches:
-            state, loss = step_fn(state, constants, rows, self.dropout_key)
+            state, measures = step_fn(state, constants, rows, self.dropout_key)
             step += 1
-            self.pending.append(loss)
-            if len(self.pending) >= _AHEAD:
-                self.pending[-_AHEAD].block_until_ready()
+            self.watch.add(step, measures)
             documents = self._documents_at(step) - self._documents_at(step - 1)
             self.pace.count(documents)
             logs = step % self.settings.log_steps == 0 or step == total
             advance(documents, self._log(step) if logs else None)
             if step == first:
-                self._tell_of_first_step(step, loss)
+                self._tell_of_first_step(step, measures.loss)
             agreed.exchange(self._out_of_time())
             if ended := self._keep(state, constants, step, agreed):
                 return step, ended
@@ -236,14 +241,14 @@ class _Session:
         scheduled, ended, counters = self._evaluates_after(step), "", self.counters
         validates = scheduled or agreed.late
         if validates:
-            self._settle(step)
+            self._settle(state, step)
             ended = self._evaluate(state, constants, step, scheduled)
             if not ended and step == self.plan.total_steps and not counters.due:
                 ended = "all epochs are done"
             counters.finished = ended
         stop = agreed.stop  # once: a signal that comes later finds nothing saved yet
         if validates or stop or step % self.settings.checkpoint_steps == 0:
-            self._settle(step)
+            self._settle(state, step)
             self._save(state)
         if validates:
             if not (ended or stop) and processes.on_first(self._out_of_time):
@@ -279,33 +284,32 @@ class _Session:
         """Puts this process's rows of a batch on its devices."""
         return self.plan.layout.dealt(batch, self.devices)
 
-    def _settle(self, step: int) -> None:
-        """Brings the losses of finished steps to the host, in order."""
-        for loss in self.pending:
-            self.counters.loss_sum += float(loss)
-        self.counters.loss_steps += len(self.pending)
-        self.pending.clear()
-        if not math.isfinite(self.counters.loss_sum):
-            raise ConfigError(
-                f"the loss is {self.counters.loss_sum} by step {step:,}: training has diverged. "
-                "Begin another run with a lower config.train.learning_rate or with "
-                "config.train.clip_norm."
-            )
+    def _settle(self, state: TrainState, step: int) -> None:
+        """Waits for the steps done; what is kept of them from now on is finite."""
+        self.watch.settle()
+        self.watch.require_finite(state, step)
+
+    def _where(self, step: int) -> str:
+        """Says where the state of `step` is kept."""
+        if step == 0:
+            return "There is no checkpoint before it."
+        return f"The last good checkpoint is {self.folder / 'checkpoints' / 'latest' / str(step)}."
 
     def _log(self, step: int) -> str:
         """Writes the mean loss since the last record; returns a note for the progress bar."""
-        self._settle(step)
+        self.watch.settle()
         counters = self.counters
-        loss = counters.loss_sum / counters.loss_steps
+        record, note = {"epoch": step / self.steps_per_epoch}, "no step of a finite loss"
+        if counters.loss_steps:
+            record["loss"] = counters.loss_sum / counters.loss_steps
+            note = f"loss {record['loss']:.6f}"
+        if counters.skipped_steps:
+            record["skipped_steps"] = counters.skipped_steps
         counters.loss_sum, counters.loss_steps = 0.0, 0
         assert self.writer is not None
-        self.writer.write(
-            step,
-            {"epoch": step / self.steps_per_epoch, "loss": loss},
-            {"documents_per_second": 1 / self.pace.end_interval()},
-        )
+        self.writer.write(step, record, {"documents_per_second": 1 / self.pace.end_interval()})
         best = f"  best {SELECTION} {counters.best:.2f}" if counters.best >= 0 else ""
-        return f"loss {loss:.6f}{best}"
+        return f"{note}{best}"
 
     def _out_of_time(self) -> bool:
         # Steps that are taken until the other processes know.
@@ -364,6 +368,7 @@ class _Session:
         self.checkpoints.save_latest(
             self.plan.layout.gathered(state), dataclasses.asdict(self.counters)
         )
+        self.watch.saved = self._where(int(state.step))
 
     def _documents_at(self, step: int) -> int:
         epoch, index = divmod(step, self.steps_per_epoch)

@@ -47,8 +47,22 @@ class Optimizer(Protocol):
     def read(self, model: TextModel, params: Params, token_ids: jax.Array, axes: Axes) -> Reading:
         """What a step runs on a device's share of a batch that is split over the mapped axes."""
 
-    def update(self, state: TrainState, reading: Reading, gradient: Params) -> TrainState:
-        """The state after the step; the gradient is by `reading.params`, the whole batch's."""
+    def update(
+        self,
+        state: TrainState,
+        reading: Reading,
+        gradient: Params,
+        finite: jax.Array | bool = True,
+    ) -> TrainState:
+        """The state after the step.
+
+        Args:
+          state: Before it.
+          reading: What was run.
+          gradient: By `reading.params`, the whole batch's.
+          finite: bool [], whether loss and gradient are; if not, the parameters and what the
+            optimizer keeps of gradients stay, and only the step is counted.
+        """
 
     def weights(self, state: TrainState) -> Params:
         """The parameters to evaluate and to keep: their running mean where there is one."""
@@ -81,11 +95,21 @@ class Dense:
         del axes
         return Reading(model, params, token_ids, None)
 
-    def update(self, state: TrainState, reading: Reading, gradient: Params) -> TrainState:
+    def update(
+        self,
+        state: TrainState,
+        reading: Reading,
+        gradient: Params,
+        finite: jax.Array | bool = True,
+    ) -> TrainState:
         del reading
         updates, opt_state = self._transformation.update(gradient, state.opt_state, state.params)
         step, average = state.step + 1, state.average
-        params = optax.apply_updates(state.params, updates)
+        params, opt_state = jax.tree.map(
+            lambda new, old: jnp.where(finite, new, old),
+            (optax.apply_updates(state.params, updates), opt_state),
+            (state.params, state.opt_state),
+        )
         if self._average_steps:
             average = running_mean(average, params, step, self._average_steps)
         return TrainState(step=step, params=params, opt_state=opt_state, average=average)
@@ -130,19 +154,27 @@ class LazyWords:
             model.clone(num_words=len(words)), word_rows.joined(rest, rows), places, words
         )
 
-    def update(self, state: TrainState, reading: Reading, gradient: Params) -> TrainState:
+    def update(
+        self,
+        state: TrainState,
+        reading: Reading,
+        gradient: Params,
+        finite: jax.Array | bool = True,
+    ) -> TrainState:
         assert reading.words is not None
         gradient, _ = self._clip.update(gradient, self._clip.init(gradient))
         rest_gradient, row_gradient = word_rows.split(gradient)
         rest, table, moments, means = _without_words(state)
-        new = self._dense.update(rest, reading, rest_gradient)
+        new = self._dense.update(rest, reading, rest_gradient, finite)
         before = word_rows.split(reading.params)[1]
+        # Fillers are never written: a choice between new and old tables would copy them.
+        words = jnp.where(finite, reading.words, len(table))
         table, moments, after = word_rows.adam(
-            table, moments, reading.words, before, row_gradient, self._rate(state.step), new.step
+            table, moments, words, before, row_gradient, self._rate(state.step), new.step
         )
         if self._average_steps:
             means = word_rows.running_means(
-                means, reading.words, before, after, new.step, self._average_steps
+                means, words, before, after, new.step, self._average_steps
             )
         return _with_words(new, table, moments, means)
 

@@ -34,7 +34,8 @@ class Counters:
 
     Attributes:
       best, best_step, since_best: The best validation, and validations since then.
-      loss_sum, loss_steps: Of the steps since the last record.
+      loss_sum, loss_steps: Of the steps since the last record that moved anything.
+      skipped_steps: Whose loss or gradient was not finite.
       metrics_bytes: Of metrics.jsonl.
       evaluation_seconds: What the last validation took.
       finished: Why training has ended; "" before.
@@ -46,6 +47,7 @@ class Counters:
     since_best: int = 0
     loss_sum: float = 0.0
     loss_steps: int = 0
+    skipped_steps: int = 0
     metrics_bytes: int = 0
     evaluation_seconds: float = 0.0
     finished: str = ""

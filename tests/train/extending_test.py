@@ -170,7 +170,8 @@ def test_the_run_tells_what_it_began_with_and_continues(
     assert runs.read_json(tmp_path / "run" / "result.json")["step"] == 1
     # It may have been renamed in between, and been dealt to devices in another way.
     moved = origin.rename(tmp_path / "moved")
-    runs.update_parallel(moved, {"labels": 2})
+    config = runs.read_description(moved)["config"]
+    runs.update_description(moved, {**config, "parallel": {"labels": 2}})
     result = train_on_one(tiny_config, extended, tmp_path / "run", init_from=moved)
     assert result["step"] == 6
     whole, continued = (losses(tmp_path / name) for name in ("whole", "run"))

@@ -69,8 +69,8 @@ def train(
     )
     found = []
     for batch in batches:
-        state, loss = step(state, {}, layout.dealt(batch, chosen), KEY)
-        found.append(float(loss))
+        state, measures = step(state, {}, layout.dealt(batch, chosen), KEY)
+        found.append(float(measures.loss))
     return found, state
 
 

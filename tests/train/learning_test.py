@@ -48,7 +48,7 @@ def test_one_batch_of_40_real_documents_is_learned_by_heart(name: str, tmp_path:
     most = 100 * np.minimum(sizes, 5).mean() / 5
     before = validator.score({"params": state.params})["P@5"]
     for _ in range(150):
-        state, _loss = step(state, {}, layout.dealt(batch, plan.devices), jax.random.key(0))
+        state, _ = step(state, {}, layout.dealt(batch, plan.devices), jax.random.key(0))
     after = validator.score({"params": state.params})
     assert before < 0.5 * most
     assert after["P@5"] == pytest.approx(most)

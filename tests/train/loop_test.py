@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -16,12 +15,11 @@ import axml_jax
 from axml_jax import runs
 from axml_jax.config import Config
 from axml_jax.data.store import Store
+from axml_jax.data.text import Vocabulary
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.train.checkpoint import Checkpoints
 from axml_jax.train.loop import train
-from axml_jax.train.optimizer import make_optimizer
-from axml_jax.train.plan import make_plan
-from axml_jax.train.state import TrainState
+from tests.train.contents import contents
 
 Train = Callable[..., dict[str, Any]]
 
@@ -38,33 +36,6 @@ def losses(folder: Path) -> list[float]:
 
 def validated(folder: Path) -> list[int]:
     return [record["step"] for record in metrics(folder) if "validation" in record]
-
-
-def contents(folder: Path, config: Config, store: Store) -> dict[str, Any]:
-    """All that a run has brought forth, bit for bit, but for timings."""
-    plan = make_plan(config, store, jax.local_devices()[:1])
-    optimizer = make_optimizer(config, plan.total_steps)
-    tokens, lengths = jnp.ones((1, 1), jnp.int32), jnp.ones((1,), jnp.int32)
-
-    def initial_state() -> TrainState:
-        params = plan.model.init(jax.random.key(0), tokens, lengths)["params"]
-        return optimizer.start(params)
-
-    template = jax.eval_shape(initial_state)
-    checkpoints = Checkpoints(folder, read_only=True)
-    latest = checkpoints.restore_latest(template)
-    best = checkpoints.restore_best(template.params)
-    checkpoints.close()
-    assert latest is not None
-    counters = {name: value for name, value in latest[1].items() if "seconds" not in name}
-    return {
-        "latest": [leaf.tobytes() for leaf in map(np.asarray, jax.tree.leaves(latest[0]))],
-        "counters": counters,
-        "best": [leaf.tobytes() for leaf in map(np.asarray, jax.tree.leaves(best[0]))],
-        "best counters": best[1],
-        "metrics": (folder / "metrics.jsonl").read_bytes(),
-        "result": runs.read_json(folder / "result.json"),
-    }
 
 
 def test_a_run_ends_with_all_it_promises(whole: Path) -> None:
@@ -204,6 +175,26 @@ def test_another_configuration_or_folder_in_use_is_refused(
         train_on_one(config, tiny_store, whole)
 
 
+def test_a_store_of_other_words_or_labels_is_refused_with_the_first_of_them(
+    train_on_one: Train, whole: Path, config: Config, tiny_store: Store
+) -> None:
+    words, labels = list(tiny_store.vocabulary.words), list(tiny_store.label_names)
+    words[5], labels[2] = "zzyzx", "strange"
+    other = Store(
+        tiny_store.path,
+        {**tiny_store.description, "fingerprint": "0" * 64},
+        Vocabulary(words),
+        labels,
+        tiny_store.splits,
+        tiny_store.vectors,
+    )
+    with pytest.raises(ConfigError, match=r"another configuration.*data\.fingerprint") as caught:
+        train_on_one(config, other, whole)
+    told = str(caught.value)
+    assert f"1 of the run's {len(words):,} words: 5 is {tiny_store.vocabulary.words[5]!r}" in told
+    assert f"labels: 2 is {tiny_store.label_names[2]!r} there, 'strange' here" in told
+
+
 def test_a_mistake_leaves_no_trace(
     train_on_one: Train, config: Config, tiny_store: Store, tmp_path: Path
 ) -> None:
@@ -260,7 +251,7 @@ def test_a_loss_that_is_no_number_ends_the_run(
     train_on_one: Train, tiny_config: Config, tiny_store: Store, tmp_path: Path
 ) -> None:
     broken = only(tiny_store, "train", np.full(tiny_store.vectors.shape, np.nan, np.float32))  # type: ignore[union-attr]
-    with pytest.raises(ConfigError, match="loss is nan by step 2: training has diverged"):
+    with pytest.raises(ConfigError, match="training stops at step 1: the loss is nan"):
         train_on_one(tiny_config, broken, tmp_path)
     # Neither a state nor a record of it is kept.
     assert not Checkpoints(tmp_path, read_only=True).has_latest()

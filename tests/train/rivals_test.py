@@ -130,8 +130,8 @@ def test_any_devices_and_split_labels_train_alike(
         losses = []
         for batch in plan.batches.from_step(0, 18):
             dealt = plan.layout.dealt(batch, plan.devices)
-            state, loss = step(state, {}, dealt, jax.random.key(1))
-            losses.append(float(loss))
+            state, measures = step(state, {}, dealt, jax.random.key(1))
+            losses.append(float(measures.loss))
         best = plan.layout.compiled_top_k(plan.model, 3, plan.devices)
         documents = plan.layout.dealt(batch[:2], plan.devices)
         weights = plan.layout.gathered(optimizer.weights(state))

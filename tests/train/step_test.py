@@ -66,8 +66,8 @@ def run(
     )
     losses = []
     for batch in batches:
-        state, loss = step(state, {}, LAYOUT.dealt(batch, chosen), KEY)
-        losses.append(float(loss))
+        state, measures = step(state, {}, LAYOUT.dealt(batch, chosen), KEY)
+        losses.append(float(measures.loss))
     return losses, state
 
 
@@ -135,8 +135,8 @@ def test_each_epoch_draws_its_own_masks() -> None:
     state = LAYOUT.placed(optimizer.start(params), devices)
     losses = []
     for _ in range(4):
-        state, loss = step(state, {}, LAYOUT.dealt(BATCHES[0], devices), KEY)
-        losses.append(float(loss))
+        state, measures = step(state, {}, LAYOUT.dealt(BATCHES[0], devices), KEY)
+        losses.append(float(measures.loss))
     assert int(state.step) == 4
     # Weights stand still: only masks differ, and those only from epoch to epoch.
     assert losses[0] == losses[1]

@@ -67,8 +67,8 @@ def run(
     )
     losses = []
     for batch in batches:
-        state, loss = step(state, {}, LAYOUT.dealt(batch, jax.local_devices()[:devices]), KEY)
-        losses.append(float(loss))
+        state, measures = step(state, {}, LAYOUT.dealt(batch, jax.local_devices()[:devices]), KEY)
+        losses.append(float(measures.loss))
     return losses, state
 
 

@@ -1,0 +1,72 @@
+"""Checksums beside what orbax writes, inside the folder that it renames when whole.
+
+A rename promises nothing about what the disk has of the files when the power goes, and nothing
+about what happens to them later.  Knows nothing of what is in them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import pathlib
+
+import orbax.checkpoint as ocp
+
+from axml_jax.errors import InputError
+from axml_jax.jsonio import read_json, write_json
+
+_NAME = "checksums.json"
+# orbax writes these once more just before the rename; nothing is read of them.
+_LATER = ("_CHECKPOINT_METADATA", "commit_success.txt")
+
+
+class Checksummed(ocp.path.atomicity.AtomicRenameTemporaryPath):  # type: ignore[misc]
+    """How orbax makes a checkpoint's folder, with checksums of its files before the rename."""
+
+    async def finalize(self) -> None:
+        # The items within it, which are folders of their own, come first.
+        if self.get_final().name.isdigit():
+            folder = pathlib.Path(os.fspath(self.get()))
+            await asyncio.to_thread(_write, folder)
+        await super().finalize()
+
+
+def has_any(folder: pathlib.Path) -> bool:
+    """Whether a checkpoint has checksums; one from before there were any has none."""
+    return (folder / _NAME).exists()
+
+
+def damage(folder: pathlib.Path) -> str:
+    """What is wrong with a checkpoint by its checksums, or "".
+
+    Args:
+      folder: The checkpoint; without checksums it passes.
+    """
+    try:
+        if not has_any(folder):
+            return ""
+        kept = read_json(folder / _NAME)
+        for name, digest in kept.items():
+            if not (folder / name).is_file():
+                return f"{name} is missing"
+            if _digest(folder / name) != digest:
+                return f"{name} is not what its checksum says"
+    except InputError as error:
+        return f"{_NAME}: {error.message.rstrip('.')}"
+    except (OSError, AttributeError, TypeError) as error:
+        return f"it cannot be read ({error})"
+    return ""
+
+
+def _write(folder: pathlib.Path) -> None:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = {path: path.relative_to(folder).as_posix() for path in files}
+    write_json(
+        folder / _NAME, {name: _digest(path) for path, name in names.items() if name not in _LATER}
+    )
+
+
+def _digest(path: pathlib.Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
