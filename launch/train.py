@@ -57,7 +57,7 @@ axml_flags.define_config()
 def main(argv: Sequence[str]) -> None:
     del argv
     config = axml_flags.read_config()
-    alone = _COORDINATOR.value is _NUM_PROCESSES.value is None and not _DISTRIBUTED.value
+    alone = not (_COORDINATOR.value or _NUM_PROCESSES.value or _DISTRIBUTED.value)
     if alone and config.model.name != "parabel":
         # Settings before data; several processes know their devices once they have met.
         from axml_jax.layout import check_devices
