@@ -263,6 +263,8 @@ def test_what_a_page_names_is_there(page: Path) -> None:
     scripts = re.findall(r"python ((?:launch|benchmarks|tests)/[\w/]+\.py)", text)
     scripts += re.findall(r"--config (launch/configs/\w+\.py)", text)
     assert [script for script in scripts if not (ROOT / script).is_file()] == []
+    for file, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text):
+        assert f"\ndef {name}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
 def test_the_example_of_the_readme_runs(tmp_path: Path, user_environment: dict[str, str]) -> None:
