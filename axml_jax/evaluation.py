@@ -160,7 +160,7 @@ def evaluate_files(
 
 
 def inverse_propensities(data: Store, data_set: str = "") -> np.ndarray | None:
-    """1 / p of each label of a store, from its split "train"; None with fewer than three documents."""
+    """1 / p of each label, by a store's split "train"; None with fewer than three documents."""
     num_documents = len(data.splits[TRAIN])
     if num_documents < 3:
         return None

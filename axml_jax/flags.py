@@ -11,6 +11,7 @@ import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
+
 from absl import app, flags, logging
 
 from axml_jax import config as config_lib

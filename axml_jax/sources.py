@@ -9,6 +9,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 from itertools import islice
+
 import numpy as np
 from jaxtyping import Float32, Int
 

@@ -5,12 +5,14 @@ Knows nothing about settings, nor how a step is done.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from axml_jax.baselines.choices import Reading, reading_of
 from axml_jax.config import MODELS
 from axml_jax.data.builders.catalogue import DATASETS
 from axml_jax.data.builders.named import open_dataset
@@ -18,11 +20,14 @@ from axml_jax.data.corpus import Document
 from axml_jax.data.opened import Store, is_store
 from axml_jax.data.readers.layouts import find_splits
 from axml_jax.data.readers.opening import Opened, open_splits
+from axml_jax.data.store_files import file_sum
 from axml_jax.data.table_one import PAPER
 from axml_jax.errors import ConfigError
 from benchmarks import paper_published as published
 
-CONSENSUS = "consensus"
+CONSENSUS, MEAN_LOGITS = "consensus", "mean_logits"
+
+_MINUTES = r"[0-9]+(?:\.[0-9]+)?"
 
 
 class DataSet(NamedTuple):
@@ -50,19 +55,41 @@ class System(NamedTuple):
     Attributes:
       key: As the command line and folders have it.
       shown: As tables have it.
-      parts: The keys of the systems that a consensus joins; () for others.
+      parts: The keys of the systems that it joins; () for others.
       files: Prediction files by data set; {} for what is trained here.
+      readings: How to read these.
+      joins: How its parts are joined, a function of `axml_jax.ensemble`.
+      minutes: Of training and of prediction by data set, as somebody measured them elsewhere.
     """
 
     key: str
     shown: str
     parts: tuple[str, ...] = ()
     files: Mapping[str, Path] = {}
+    readings: Mapping[str, Reading] = {}
+    joins: str = CONSENSUS
+    minutes: Mapping[str, tuple[float, float]] = {}
 
     @property
     def is_trained(self) -> bool:
         """Whether it is a model of this project."""
         return not self.parts and not self.files
+
+    @property
+    def is_consensus(self) -> bool:
+        """Whether it joins others by eq. (9)."""
+        return bool(self.parts) and self.joins == CONSENSUS
+
+    @property
+    def method(self) -> str:
+        """The value of config.model.name, where it is trained here."""
+        return self.key.partition("@")[0]
+
+    @property
+    def seed(self) -> int | None:
+        """The seed of its training, where METHOD@SEED names one."""
+        seed = self.key.partition("@")[2]
+        return int(seed) if seed and self.is_trained else None
 
 
 def read_data(values: Sequence[str]) -> list[DataSet]:
@@ -88,14 +115,20 @@ def read_data(values: Sequence[str]) -> list[DataSet]:
 
 
 def read_systems(
-    methods: Sequence[str], predictions: Sequence[str], data: Sequence[DataSet]
+    methods: Sequence[str],
+    predictions: Sequence[str],
+    data: Sequence[DataSet],
+    minutes: Sequence[str] = (),
 ) -> list[System]:
     """Systems as the command line names them.
 
     Args:
-      methods: Values of config.model.name, and `consensus` or `consensus:A+B`.
-      predictions: DATA:SYSTEM=FILE, files that other systems brought.
+      methods: Values of config.model.name, METHOD@SEED for one of several seeds, and `consensus`,
+        `consensus:A+B` or `mean_logits:A+B`.
+      predictions: DATA:SYSTEM=FILE, files that other systems brought, and what is said of each of
+        them, as in FILE::labels=ids.
       data: The study's data sets.
+      minutes: DATA:SYSTEM=TRAIN,TEST, what those systems took.
 
     Returns:
       What is trained, what was brought, what is joined, each in the order given.
@@ -104,28 +137,12 @@ def read_systems(
       ConfigError: An unknown method, part or data set, a missing file, or one name twice.
     """
     known = [data_set.name for data_set in data]
-    brought: dict[str, dict[str, Path]] = {}
-    for value in predictions:
-        match = re.fullmatch(r"([^:]+):([^=]+)=(.+)", value)
-        if not match or match[1] not in known or not Path(match[3]).is_file():
-            raise ConfigError(
-                f"--predictions has {value!r}; expected DATA:SYSTEM=FILE with a data set of --data "
-                f"({', '.join(known)}) and a file that is there."
-            )
-        brought.setdefault(match[2], {})[match[1]] = Path(match[3])
-    trained = [method for method in methods if not method.startswith(CONSENSUS)]
-    for method in trained:
-        if method not in MODELS:
-            raise ConfigError(
-                f"--methods has {method!r}; expected {', '.join(MODELS)}, {CONSENSUS} or "
-                f"{CONSENSUS}:A+B."
-            )
-    systems = [System(method, published.SHOWN[method]) for method in trained]
-    systems += [System(n, published.method_of(n), files=files) for n, files in brought.items()]
+    joined = [method for method in methods if method.startswith((CONSENSUS, MEAN_LOGITS))]
+    systems = [_trained(method) for method in methods if method not in joined]
+    systems += _brought(predictions, minutes, known)
     keys = [system.key for system in systems]
-    for method in methods:
-        if method.startswith(CONSENSUS):
-            systems.append(_consensus(method, {system.key: system for system in systems}))
+    for method in joined:
+        systems.append(_joined(method, {system.key: system for system in systems}))
     _refuse_twice("--methods and --predictions", [folder_name(s.key) for s in systems])
     _refuse_twice("--methods and --predictions", [s.shown for s in systems])
     if not keys:
@@ -176,6 +193,20 @@ def open_data(data: DataSet) -> Opened:
     return open_splits(find_splits(data.path))
 
 
+def source_sum(folder: Path) -> str:
+    """SHA-256 over names and contents of the files that `open_data` reads in a folder.
+
+    Raises:
+      InputError: As `find_splits`.
+    """
+    layout = find_splits(folder)
+    named = [path for files in layout.splits.values() for path in files if path is not None]
+    named += [layout.label_file] if layout.label_file else []
+    files = [f for p in named for f in (sorted(p.rglob("*")) if p.is_dir() else [p]) if f.is_file()]
+    lines = "".join(f"{file.relative_to(folder)} {file_sum(file)}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
 def _counted(documents: Mapping[str, Iterable[Document]], test: str) -> Size | None:
     counts: Counter[str] = Counter()
     labels: set[str] = set()
@@ -188,10 +219,56 @@ def _counted(documents: Mapping[str, Iterable[Document]], test: str) -> Size | N
     return Size(counts["train"], counts[test], len(labels), counts["words"] / max(both, 1))
 
 
-def _consensus(method: str, systems: Mapping[str, System]) -> System:
-    parts = tuple(method.partition(":")[2].split("+")) if ":" in method else ()
-    if method != CONSENSUS and (len(parts) < 2 or not method.startswith(f"{CONSENSUS}:")):
-        raise ConfigError(f"--methods has {method!r}; expected {CONSENSUS} or {CONSENSUS}:A+B.")
+def _trained(method: str) -> System:
+    name, at, seed = method.partition("@")
+    if name not in MODELS or (at and not re.fullmatch(r"0|[1-9][0-9]{0,8}", seed)):
+        raise ConfigError(
+            f"--methods has {method!r}; expected {', '.join(MODELS)}, one of them with a seed such "
+            f"as {MODELS[0]}@1, {CONSENSUS}, {CONSENSUS}:A+B or {MEAN_LOGITS}:A+B."
+        )
+    return System(method, published.SHOWN[name] + (f", seed {seed}" if at else ""))
+
+
+def _brought(
+    predictions: Sequence[str], minutes: Sequence[str], known: Sequence[str]
+) -> list[System]:
+    files: dict[str, dict[str, Path]] = {}
+    readings: dict[str, dict[str, Reading]] = {}
+    for value in predictions:
+        match = re.fullmatch(r"([^:]+):([^=]+)=(.+)", value)
+        path, reading = reading_of("predictions", match[3]) if match else ("", Reading())
+        if not match or match[1] not in known or not Path(path).is_file():
+            raise ConfigError(
+                f"--predictions has {value!r}; expected DATA:SYSTEM=FILE with a data set of --data "
+                f"({', '.join(known)}) and a file that is there."
+            )
+        if match[1] in files.setdefault(match[2], {}):
+            raise ConfigError(f"--predictions names {match[2]} on {match[1]} twice.")
+        files[match[2]][match[1]] = Path(path)
+        readings.setdefault(match[2], {})[match[1]] = reading
+    times: dict[str, dict[str, tuple[float, float]]] = {}
+    for value in minutes:
+        match = re.fullmatch(rf"([^:]+):(.+)=({_MINUTES}),({_MINUTES})", value)
+        if not match or match[1] not in files.get(match[2], {}):
+            raise ConfigError(
+                f"--minutes has {value!r}; expected DATA:SYSTEM=TRAIN,TEST, two numbers, with a "
+                "data set and a system of --predictions."
+            )
+        times.setdefault(match[2], {})[match[1]] = (float(match[3]), float(match[4]))
+    return [
+        System(n, published.method_of(n), (), files[n], readings[n], minutes=times.get(n, {}))
+        for n in files
+    ]
+
+
+def _joined(method: str, systems: Mapping[str, System]) -> System:
+    joins, colon, named = method.partition(":")
+    parts = tuple(named.split("+")) if colon else ()
+    if method != CONSENSUS and (len(set(parts)) < 2 or joins not in (CONSENSUS, MEAN_LOGITS)):
+        raise ConfigError(
+            f"--methods has {method!r}; expected {CONSENSUS} or {CONSENSUS}:A+B, or "
+            f"{MEAN_LOGITS}:A+B."
+        )
     parts = parts or ("attention_xml", "parabel")
     missing = [part for part in parts if part not in systems or systems[part].parts]
     if missing:
@@ -199,10 +276,16 @@ def _consensus(method: str, systems: Mapping[str, System]) -> System:
             f"--methods has {method!r}, but no {missing[0]!r}, which it joins; there are "
             f"{', '.join(systems) or 'none'}."
         )
-    if set(parts) == {"attention_xml", "parabel"}:
+    if joins == CONSENSUS and set(parts) == {"attention_xml", "parabel"}:
         return System(CONSENSUS, "Consensus", parts)
-    joined = " and ".join(systems[part].shown for part in parts)
-    return System(f"{CONSENSUS}+{'+'.join(parts)}", f"Consensus of {joined}", parts)
+    key = f"{joins}+{'+'.join(parts)}"
+    shown = " and ".join(systems[part].shown for part in parts)
+    if joins == CONSENSUS:
+        return System(key, f"Consensus of {shown}", parts)
+    methods = {systems[part].method for part in parts if systems[part].is_trained}
+    if len(methods) == 1 and all(systems[part].is_trained for part in parts):
+        shown = f"{published.SHOWN[min(methods)]}, {len(parts)} seeds"
+    return System(key, f"Mean logits of {shown}", parts, joins=MEAN_LOGITS)
 
 
 def _refuse_twice(flag: str, names: Sequence[str]) -> None:

@@ -109,7 +109,7 @@ def sniff(path: Path) -> tuple[str, str]:
         if not fitting:
             break  # whoever reads it as what is left tells what is wrong with this line
         left = fitting
-        first = {format: number for format in shown} | first
+        first = dict.fromkeys(shown, number) | first
     for format in left:
         if format in first:
             return format, f"line {first[format]} {_WHY[format]}"

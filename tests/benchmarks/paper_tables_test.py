@@ -92,7 +92,7 @@ def test_figures_are_those_of_the_analysis(
 ) -> None:
     study = study_of(tmp_path, stores, ["consensus:AnnexML+other_one"])
     paper_steps.run_steps(study.out, study.steps())
-    one, two, three, four, five, six, seven = paper_content.all_tables(study)
+    one, two, three, four, five, six, seven, eight = paper_content.all_tables(study)
     joint = "Consensus of AnnexML and other_one"
     results: dict[str, list[list[float]]] = {"P": [], "nDCG": []}
     for name, store in stores.items():
@@ -125,6 +125,21 @@ def test_figures_are_those_of_the_analysis(
         found = values(table, "", "p-value", "ours")
         assert found == {"other_one": analysis.compare_pairs(*matrix.T).p_value}
     assert not seven.rows
+    assert eight.columns == ("other_one", joint)
+    for name, store in stores.items():
+        truth = store.splits["test"].label_matrix(len(store.label_names))
+        terms = [metrics.per_document(p.top_k(5), truth, (3,)) for p in brought[name].values()]
+        difference = {"P@3": terms[1]["P@3"] - terms[0]["P@3"]}
+        interval = analysis.bootstrap_intervals(difference)["P@3"]
+        (row,) = [row for row in eight.rows if row.names == (name, "P@3", "ours")]
+        cell = row.cells["other_one"]
+        assert (cell.value, *(cell.interval or ())) == pytest.approx(interval)
+        assert cell.marked == (interval.low > 0 or interval.high < 0)
+        for table, system in ((two, "other_one"), (five, joint)):
+            (row,) = [row for row in table.rows if row.names == (name, "P@3", "ours")]
+            low, high = row.cells[system].interval or (np.nan, np.nan)
+            assert low <= row.cells[system].value <= high
+            assert f"[{low:.2f}, {high:.2f}]" in row.cells[system].text()
 
 
 def test_the_papers_figures_stand_beside_ours_where_it_has_some(
@@ -223,6 +238,12 @@ def test_models_are_trained_here(
         (["xml_rnn", "consensus"], [], "but no 'attention_xml', which it joins"),
         (["xml_rnn", "consensus:xml_rnn"], [], "expected consensus or consensus:A+B"),
         (["xml_rnn", "xml_rnn"], [], "'xml_rnn' stands there twice"),
+        (["xml_rnn@x"], [], "--methods has 'xml_rnn@x'; expected attention_xml,"),
+        (["xml_rnn@1", "mean_logits:xml_rnn@1"], [], "or mean_logits:A+B"),
+        (["xml_rnn@1", "mean_logits:xml_rnn@1+xml_rnn@1"], [], "or mean_logits:A+B"),
+        (["xml_rnn@1", "mean_logits"], [], "or mean_logits:A+B"),
+        (["xml_rnn@1", "mean_logits:xml_rnn@1+xml_rnn@2"], [], "but no 'xml_rnn@2', which"),
+        ([], ["here:A=setup.cfg::scores=log"], "expected a file, then what is said of it"),
         ([], ["here:A"], "expected DATA:SYSTEM=FILE"),
         ([], ["there:A=setup.cfg"], "expected DATA:SYSTEM=FILE"),
         ([], [], "name a method to train"),
@@ -259,14 +280,17 @@ def test_settings_by_scale_and_by_file(tmp_path: Path) -> None:
     )
 
     def found(data: paper_plan.DataSet, method: str, scale: str) -> tuple[int, int, int]:
-        config = paper_settings.config_of(data, method, scale, settings)
-        assert config.model.name == method
+        system = paper_plan.System(method, method)
+        config = paper_settings.config_of(data, system, scale, settings)
+        assert config.model.name == system.method
         return config.model.hidden, config.train.epochs, config.seed
 
     assert found(rcv1, "xml_rnn", "paper") == (256, 50, 6)
     assert found(rcv1, "xml_cnn", "paper") == (256, 50, 4)
     assert found(rcv1, "xml_cnn", "small") == (32, 10, 4)
     assert found(mine, "xml_rnn", "small") == (32, 3, 4)
+    # A seed of a method has the method's settings, but for the seed.
+    assert found(mine, "xml_cnn@9", "small") == (7, 5, 9)
     assert found(mine, "xml_cnn", "small") == found(mine, "xml_cnn", "paper") == (7, 5, 4)
 
 
@@ -350,6 +374,6 @@ def test_the_command_plans_prepares_and_writes(
     done = command(*ask)
     assert done.returncode == 0, done.stderr
     tables = json.loads((tmp_path / "out/tables.json").read_text(encoding="utf-8"))["tables"]
-    assert [table["number"] for table in tables] == list(range(1, 8))
+    assert [table["number"] for table in tables] == list(range(1, 9))
     assert "| line\\_s | P@1 | ours |" in (tmp_path / "out/tables.md").read_text(encoding="utf-8")
     assert r"line\_s & P@1 & ours" in (tmp_path / "out/tables.tex").read_text(encoding="utf-8")

@@ -119,5 +119,7 @@ def test_mistakes_are_one_line_and_write_nothing(
         assert "expected a name that ends in .html, a page, or .png" in complaint(
             "--text=a", f"--output={name}"
         )
-    assert "which is read and would be overwritten" in complaint("--input=texts.txt", "--output=./texts.txt")
+    assert "which is read and would be overwritten" in complaint(
+        "--input=texts.txt", "--output=./texts.txt"
+    )
     assert {path.name for path in tmp_path.iterdir()} == before
