@@ -196,15 +196,16 @@ def print_scores(scores: Scores, split: str, data: Store) -> None:
 
 
 def _read(files: Files, data: Store, split: str) -> dict[str, Predictions]:
-    readings = files if isinstance(files, Mapping) else dict.fromkeys(files)
-    files = list(readings)
+    readings: dict[Path, Reading | None] = dict.fromkeys(files)
+    if isinstance(files, Mapping):
+        readings.update(files)
     names = (
         f"{name} (file)" if name in (_MODEL, _FREQUENT) else name
-        for name in sources.names_of(files)
+        for name in sources.names_of(list(readings))
     )
     return {
-        name: sources.from_file(file, data, split, readings[file])
-        for name, file in zip(names, files, strict=True)
+        name: sources.from_file(file, data, split, reading)
+        for name, (file, reading) in zip(names, readings.items(), strict=True)
     }
 
 

@@ -123,7 +123,7 @@ def read_readings(flag: str) -> dict[str, reading_choices.Reading]:
         values.scores,
         assumed=frozenset({"own_names", "scores"}),
     )
-    return reading_choices.readings_of(flag, values[flag].value, general)
+    return reading_choices.readings_of(flag, list(values[flag].value or ()), general)
 
 
 def read_config() -> config_lib.Config:

@@ -16,7 +16,7 @@ from axml_jax.data import table_one
 from benchmarks import paper_published as published
 from benchmarks.paper_notes import scale_notes, training_notes
 from benchmarks.paper_paired import first_of, paired_differences
-from benchmarks.paper_plan import DataSet, System
+from benchmarks.paper_plan import DataSet
 from benchmarks.paper_rows import (
     BRACKETS,
     INTERVAL,
@@ -29,6 +29,7 @@ from benchmarks.paper_rows import (
     summary,
 )
 from benchmarks.paper_study import KS, Study
+from benchmarks.paper_systems import System
 from benchmarks.paper_writers import Row, Table
 
 _TOPS = (1, 2, 3, 4, 5)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from axml_jax.config import Config
-from benchmarks.paper_plan import DataSet, System
+from benchmarks.paper_plan import DataSet
 from benchmarks.paper_settings import SMALL
 from benchmarks.paper_study import Study
+from benchmarks.paper_systems import System
 
 
 def scale_notes(study: Study) -> list[str]:
@@ -13,8 +14,8 @@ def scale_notes(study: Study) -> list[str]:
     if study.scale != SMALL or not any(system.is_trained for system in study.systems):
         return []
     return [
-        "SMALL SCALE: what was trained here are small models (--scale small), sized as the notes of "
-        "Table 2 say, not the paper's; its figures stand beside for orientation only."
+        "SMALL SCALE: what was trained here are small models (--scale small), of the sizes that "
+        "the notes of Table 2 say, not the paper's; its figures stand beside for orientation only."
     ]
 
 
@@ -37,10 +38,8 @@ def _training(study: Study, data: DataSet, system: System) -> str:
     epochs = f"at most {config.train.epochs} epochs"
     if "epochs" in result:
         epochs = f"{result['epochs']:g} of {epochs}"
-    tokens = f"{config.data.max_tokens} words of a document"
-    return (
-        f"{system.shown} on {data.name}, {read}, {epochs}, {tokens}, {_sizes(config, study, data)}"
-    )
+    about = f"{config.data.max_tokens} words of a document, {_sizes(config, study, data)}"
+    return f"{system.shown} on {data.name}, {read}, {epochs}, {about}"
 
 
 def _sizes(config: Config, study: Study, data: DataSet) -> str:

@@ -11,9 +11,10 @@ import numpy as np
 
 from axml_jax import metrics
 from axml_jax.analysis import bootstrap_intervals
-from benchmarks.paper_plan import DataSet, System
+from benchmarks.paper_plan import DataSet
 from benchmarks.paper_rows import OURS
 from benchmarks.paper_study import KS, Study
+from benchmarks.paper_systems import System
 from benchmarks.paper_writers import Cell, Row, Table
 
 _METRICS = tuple(f"{metric}@{k}" for metric in ("P", "nDCG") for k in KS)

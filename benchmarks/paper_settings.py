@@ -12,7 +12,8 @@ from axml_jax.data.builders.catalogue import DATASETS
 from axml_jax.data.opened import Store
 from axml_jax.errors import ConfigError
 from axml_jax.train.plan import choose_parts
-from benchmarks.paper_plan import DataSet, System
+from benchmarks.paper_plan import DataSet
+from benchmarks.paper_systems import System
 
 CONFIGS = Path(__file__).resolve().parent.parent / "launch" / "configs"
 SMALL, WHOLE = "small", "paper"

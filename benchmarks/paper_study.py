@@ -42,8 +42,9 @@ from axml_jax.train import door
 from benchmarks import paper_estimates as estimates
 from benchmarks import paper_plan as plan
 from benchmarks import paper_settings
-from benchmarks.paper_plan import DataSet, System, folder_name
+from benchmarks.paper_plan import DataSet, folder_name
 from benchmarks.paper_steps import Step, result_of
+from benchmarks.paper_systems import MEAN_LOGITS, System
 
 KS = (1, 3, 5)
 _LISTS = "predictions.npz"
@@ -255,7 +256,7 @@ class Study:
     def _require_joinable(self, data: DataSet, system: System, found: Predictions) -> None:
         """Refuses scores that what joins them cannot take, before the others are trained."""
         for joint in (s for s in self.systems_of(data) if system.key in s.parts):
-            kinds = (LOGIT,) if joint.joins == plan.MEAN_LOGITS else (LOGIT, PROBABILITY)
+            kinds = (LOGIT,) if joint.joins == MEAN_LOGITS else (LOGIT, PROBABILITY)
             if found.kind not in kinds:
                 raise InputError(
                     f"expected {' or '.join(f'{k} scores' for k in kinds)}, which {joint.shown} "

@@ -76,13 +76,14 @@ def main(argv: Sequence[str]) -> None:
         paper_settings,
         paper_steps,
         paper_study,
+        paper_systems,
         report,
     )
     from benchmarks import paper_writers as writers
 
     data = paper_plan.read_data(_DATA.value)
     methods = (_METHODS.value, _PREDICTIONS.value)
-    systems = paper_plan.read_systems(*methods, data, _MINUTES.value)
+    systems = paper_systems.read_systems(*methods, data, _MINUTES.value)
     if any(system.method == "parabel" and system.is_trained for system in systems):
         parabel.require()
     settings = paper_settings.read_settings(_CONFIG.value, _SET.value, data, systems)

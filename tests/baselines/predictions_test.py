@@ -167,7 +167,7 @@ def test_a_kind_that_the_file_denies_is_refused(tmp_path: Path) -> None:
         read(tmp_path / "f", documents=1, kind="probability").taken_for
     )
     (tmp_path / "g").write_text("0:0.9\n")
-    with pytest.raises(InputError, match="all its scores lie in 0..1"):
+    with pytest.raises(InputError, match=r"all its scores lie in 0\.\.1"):
         read(tmp_path / "g", documents=1, kind="logit", assumed={"scores"})
     assert read(tmp_path / "g", documents=1, kind="logit").kind == "logit"
 

@@ -1,4 +1,4 @@
-"""Studies of tiny data: what was brought comes first, what was trained is told, nothing is mixed."""
+"""Studies of tiny data: what was brought comes first, what was trained is told."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ import pytest
 from axml_jax.data.corpus import Document
 from axml_jax.data.store import Store, write_store
 from axml_jax.errors import ConfigError, InputError
-from benchmarks import paper_content, paper_paired, paper_plan, paper_settings, paper_steps
+from benchmarks import (
+    paper_content,
+    paper_paired,
+    paper_plan,
+    paper_settings,
+    paper_steps,
+    paper_systems,
+)
 from benchmarks.paper_study import Study
 from benchmarks.paper_writers import Table, markdown
 
@@ -32,7 +39,7 @@ def study_of(
     **more: Any,
 ) -> Study:
     read = paper_plan.read_data(data)
-    systems = paper_plan.read_systems(methods, files, read, minutes)
+    systems = paper_systems.read_systems(methods, files, read, minutes)
     settings = paper_settings.read_settings([], fields, read, systems)
     return Study(out, read, systems, settings=settings, **more)
 
@@ -76,7 +83,7 @@ def test_other_files_of_the_same_folder_name_are_not_mixed_in(tmp_path: Path) ->
     again = study_of(tmp_path / "out", [str(tmp_path / "lines")], **settings)
     paper_steps.run_steps(again.out, again.steps())  # nothing has changed
     other = study_of(tmp_path / "out", [str(tmp_path / "other/lines")], **settings)
-    with pytest.raises(ConfigError, match="another study.*Differing: sum"):
+    with pytest.raises(ConfigError, match=r"another study.*Differing: sum"):
         paper_steps.run_steps(other.out, other.steps())
     write_lines(tmp_path / "lines", "an edited text")
     with pytest.raises(ConfigError, match="Differing: sum"):
@@ -220,7 +227,7 @@ def test_small_trainings_are_cut_unless_somebody_says_what_is_read(
     monkeypatch.chdir(tmp_path)
     Path("own.py").write_text("from axml_jax.config import Config as get_config\n")
     data = paper_plan.read_data([f"data={store.path}"])
-    systems = paper_plan.read_systems(["attention_xml", "xml_rnn"], [], data)
+    systems = paper_systems.read_systems(["attention_xml", "xml_rnn"], [], data)
     settings = paper_settings.read_settings(files, fields, data, systems)
     config = Study(tmp_path / "out", data, systems, settings=settings).fitted(data[0], systems[0])
     assert config.data.train_documents == documents

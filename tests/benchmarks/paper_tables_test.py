@@ -19,7 +19,7 @@ from axml_jax.data.corpus import Document
 from axml_jax.data.store import Store, write_store
 from axml_jax.errors import ConfigError
 from axml_jax.model import load
-from benchmarks import paper_content, paper_plan, paper_settings, paper_steps
+from benchmarks import paper_content, paper_plan, paper_settings, paper_steps, paper_systems
 from benchmarks.paper_estimates import operations
 from benchmarks.paper_study import Study
 from benchmarks.paper_writers import Table
@@ -78,7 +78,7 @@ def flags_of(tmp_path: Path, names: Any) -> tuple[list[str], list[str]]:
 def study_of(tmp_path: Path, names: Any, methods: list[str], **settings: Any) -> Study:
     data, files = flags_of(tmp_path, names)
     read = paper_plan.read_data(data)
-    systems = paper_plan.read_systems(methods, files, read)
+    systems = paper_systems.read_systems(methods, files, read)
     return Study(tmp_path / "out", read, systems, **settings)
 
 
@@ -176,7 +176,7 @@ def test_a_system_with_results_on_some_data_is_shown_and_not_ranked(
     data, files = flags_of(tmp_path, stores)
     read = paper_plan.read_data(data)
     third = f"mine_2:third={tmp_path / 'mine_2.AnnexML'}"
-    systems = paper_plan.read_systems([], [*files, third], read)
+    systems = paper_systems.read_systems([], [*files, third], read)
     study = Study(tmp_path / "out", read, systems)
     paper_steps.run_steps(study.out, study.steps())
     table = paper_content.comparison(study, 2, "P")
@@ -191,7 +191,7 @@ def test_models_are_trained_here(
 ) -> None:
     del compilation_cache
     data = paper_plan.read_data([f"absl={tiny_store.path}"])
-    systems = paper_plan.read_systems(["attention_xml"], [], data)
+    systems = paper_systems.read_systems(["attention_xml"], [], data)
     settings = paper_settings.read_settings([], TINY, data, systems)
     study = Study(tmp_path / "out", data, systems, scale="paper", settings=settings)
     paper_steps.run_steps(study.out, study.steps())
@@ -252,7 +252,7 @@ def test_models_are_trained_here(
 def test_methods_that_are_none_are_told(methods: list[str], files: list[str], told: str) -> None:
     data = [paper_plan.DataSet("here", None, None)]
     with pytest.raises(ConfigError) as error:
-        paper_plan.read_systems(methods, files, data)
+        paper_systems.read_systems(methods, files, data)
     assert told in str(error.value)
 
 
@@ -271,7 +271,7 @@ def test_settings_by_scale_and_by_file(tmp_path: Path) -> None:
         " c.model.hidden = 7\n return c\n"
     )
     rcv1, mine = paper_plan.read_data(["rcv1", f"mine={tmp_path}"])
-    systems = paper_plan.read_systems(["xml_rnn", "xml_cnn"], [], [rcv1, mine])
+    systems = paper_systems.read_systems(["xml_rnn", "xml_cnn"], [], [rcv1, mine])
     settings = paper_settings.read_settings(
         [f"mine/xml_cnn={file}"],
         ["seed=4", "mine:train.epochs=3", "mine/xml_cnn:train.epochs=5", "rcv1/xml_rnn:seed=6"],
@@ -280,7 +280,7 @@ def test_settings_by_scale_and_by_file(tmp_path: Path) -> None:
     )
 
     def found(data: paper_plan.DataSet, method: str, scale: str) -> tuple[int, int, int]:
-        system = paper_plan.System(method, method)
+        system = paper_systems.System(method, method)
         config = paper_settings.config_of(data, system, scale, settings)
         assert config.model.name == system.method
         return config.model.hidden, config.train.epochs, config.seed
@@ -307,7 +307,7 @@ def test_settings_by_scale_and_by_file(tmp_path: Path) -> None:
 )
 def test_settings_of_nothing_are_told(files: list[str], fields: list[str], told: str) -> None:
     data = paper_plan.read_data(["rcv1"])
-    systems = paper_plan.read_systems(["xml_rnn"], [], data)
+    systems = paper_systems.read_systems(["xml_rnn"], [], data)
     with pytest.raises(ConfigError) as error:
         paper_settings.read_settings(files, fields, data, systems)
     assert told in str(error.value)

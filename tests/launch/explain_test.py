@@ -120,6 +120,6 @@ def test_mistakes_are_one_line_and_write_nothing(
             "--text=a", f"--output={name}"
         )
     assert "which is read and would be overwritten" in complaint(
-        "--input=texts.txt", "--output=./texts.txt"
+        "--input=texts.txt", "--output=./texts.txt", "--format=html"
     )
     assert {path.name for path in tmp_path.iterdir()} == before
