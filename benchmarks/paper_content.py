@@ -182,7 +182,7 @@ def label_wise(study: Study) -> Table:
     rows: list[Row] = []
     kinds = ("AUC", "AUPR")
     columns: dict[str, None] = {}
-    listed = {}
+    listed: dict[str, int] = {}
     for data in study.data:
         systems = study.systems_of(data)
         areas = {system.shown: study.result(data, system, "areas") for system in systems}

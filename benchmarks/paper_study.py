@@ -123,7 +123,9 @@ class Study:
           ConfigError, InputError: Settings, data or packages that will not do.
         """
         rate = estimates.matrix_rate()
-        stores, brought, others = [], [], []
+        stores: list[Step] = []
+        brought: list[Step] = []
+        others: list[Step] = []
         for data in self.data:
             is_there = data.is_prepared or is_store(self.folder(data) / "store" / "store")
             size = plan.size_of(data, self.store(data) if is_there else None, self.test)

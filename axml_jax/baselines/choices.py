@@ -63,6 +63,8 @@ def reading_of(flag: str, value: str, general: Reading | None = None) -> tuple[s
       ConfigError: An option that is none, or a value that it cannot have.
     """
     path, *options = value.split(_MARK)
+    if options and os.path.isdir(path):
+        raise ConfigError(f"--{flag} has {value!r}, but a run folder needs no such options.")
     said: dict[str, str] = {}
     for option in options:
         name, equals, wanted = option.partition("=")

@@ -187,7 +187,7 @@ def test_models_of_all_kinds_and_seeds_go_on_after_any_interruption(
     assert paper_paired.first_of(study.systems) == study.systems[0]
 
     text = markdown(tables)
-    small = "SMALL SCALE: what was trained here are small models"
+    small = "SMALL SCALE: what was trained here"
     assert [small in markdown([table]) for table in tables] == [False] + [True] * 7
     assert "XML-RNN on absl, 44 of 44 training documents" in text
     assert "1 of at most 1 epochs, 16 words of a document, word vectors of" in text

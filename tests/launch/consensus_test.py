@@ -91,6 +91,13 @@ def test_what_cannot_be_said_of_a_file(source: str, launch: Launch) -> None:
     )
 
 
+def test_nothing_is_said_of_a_run(tmp_path: Path, launch: Launch) -> None:
+    (tmp_path / "run").mkdir()
+    done = launch("consensus", "--sources=b,run::scores=logit", "--output=c")
+    told = "error: --sources has 'run::scores=logit', but a run folder needs no such options.\n"
+    assert (done.returncode, done.stderr.decode()) == (1, told)
+
+
 def test_each_file_is_read_as_it_was_said(
     tiny_store: Store, tmp_path: Path, launch: Launch
 ) -> None:
