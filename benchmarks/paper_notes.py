@@ -14,8 +14,8 @@ def scale_notes(study: Study) -> list[str]:
     if study.scale != SMALL or not any(system.is_trained for system in study.systems):
         return []
     return [
-        "SMALL SCALE: what was trained here (--scale small) has the sizes that the notes of Table 2 "
-        "say, not the paper's, whose figures stand beside for orientation only."
+        "SMALL SCALE: what was trained here (--scale small) has the sizes that the notes of Table "
+        "2 say, not the paper's, whose figures stand beside for orientation only."
     ]
 
 
