@@ -69,7 +69,8 @@ def mean_logits(sources: Sequence[Predictions], top_k: int | None = None) -> Pre
     for source in sources:
         if source.kind != LOGIT:
             raise InputError(
-                f"the mean of logits needs logits; one source has another kind: {source.kind}."
+                f"the mean of logits needs logits; found the kind {source.kind!r}.",
+                file=source.source or None,
             )
     merged = _Merged(sources)
     total, counted = np.zeros(merged.size), np.zeros(merged.size)
@@ -135,7 +136,7 @@ class _Merged:
 def _log_complement(source: Predictions) -> Float64[np.ndarray, " entries"]:
     """log(1 - P), below 0."""
     if source.kind == SCORE:
-        raise InputError(not_probabilities(source))
+        raise InputError(not_probabilities(source), file=source.source or None)
     if source.kind == LOGIT:
         return np.minimum(log_expit(-source.scores), _IMPOSSIBLE)
     with np.errstate(divide="ignore"):

@@ -17,6 +17,7 @@ from scipy.special import expit
 
 from axml_jax import metrics, runs, sources
 from axml_jax.analysis import bootstrap_intervals
+from axml_jax.baselines.choices import Reading
 from axml_jax.baselines.predictions import Predictions, write_predictions
 from axml_jax.data.store import TRAIN, Split, Store, open_store
 from axml_jax.data.text import UNK
@@ -28,6 +29,8 @@ _EXAMPLE_WORDS = 40
 _MODEL, _FREQUENT = "model", "most frequent labels"
 
 Scores = dict[str, dict[str, dict[str, float]]]  # by system, metric, and "value", "low" or "high"
+Path = str | os.PathLike[str]
+Files = Sequence[Path] | Mapping[str, Reading]
 
 
 def evaluate_run(
@@ -39,8 +42,7 @@ def evaluate_run(
     data_set: str = "",
     baseline: bool = False,
     examples: int = 0,
-    files: Sequence[str | os.PathLike[str]] = (),
-    reading: sources.Reading | None = None,
+    files: Files = (),
     save_predictions: str | os.PathLike[str] | None = None,
     top_k: int | None = None,
 ) -> dict[str, Any]:
@@ -57,8 +59,8 @@ def evaluate_run(
       data_set: Chooses the propensity constants; see `metrics.propensity_constants`.
       baseline: Score the most frequent training labels beside the model.
       examples: How many documents to show with their labels.
-      files: Other systems' predictions for the split, to score beside the model.
-      reading: How to read them.
+      files: Other systems' predictions for the split, to score beside the model; by file how to
+        read it, where it does not tell by itself.
       save_predictions: Where the model's predictions go, as JSON lines with logits.
       top_k: Labels of a document that go there; by default as many as scoring needs.
 
@@ -75,7 +77,7 @@ def evaluate_run(
     sources.require_same_ids(model, data)
     documents = sources.documents_of(data, split)
     # Files first: a wrong one is told before minutes of predicting.
-    systems = _read(files, data, split, reading)
+    systems = _read(files, data, split)
     shown = max(*ks, DEFAULT_TOP_K)
     begin = time.perf_counter()
     predicted = sources.from_model(model, data, split, max(shown, top_k or 0))
@@ -83,7 +85,8 @@ def evaluate_run(
     if save_predictions is not None:
         write_predictions(save_predictions, predicted.cut(top_k or shown), data.label_names)
 
-    inverse = model.inverse_propensities(len(data.label_names), data_set)
+    # Of this store, as for files: the same predictions have the same scores by either way.
+    inverse = inverse_propensities(data, data_set)
     lists = {_MODEL: predicted.top_k(max(ks))}
     if baseline:
         frequent = metrics.most_frequent_labels(model.label_counts, max(ks))
@@ -119,20 +122,18 @@ def evaluate_run(
 
 
 def evaluate_files(
-    files: Sequence[str | os.PathLike[str]],
+    files: Files,
     *,
     store: str | os.PathLike[str],
     split: str = "test",
     ks: Sequence[int] = (1, 3, 5),
     data_set: str = "",
-    reading: sources.Reading | None = None,
 ) -> dict[str, Any]:
     """Scores prediction files without any run, and writes FILE.evaluation_SPLIT.json beside each.
 
     Args:
-      files: Predictions for the split, of whatever systems.
       store: The encoded data.
-      split, ks, data_set, reading: As for `evaluate_run`.
+      files, split, ks, data_set: As for `evaluate_run`.
 
     Returns:
       The record of all of them; the one beside a file holds that file's scores only.
@@ -142,7 +143,7 @@ def evaluate_files(
     """
     data = open_store(pathlib.Path(store))
     documents = sources.documents_of(data, split)
-    systems = _read(files, data, split, reading)
+    systems = _read(files, data, split)
     inverse = inverse_propensities(data, data_set)
     lists = {name: system.top_k(max(ks)) for name, system in systems.items()}
     record = {
@@ -159,7 +160,7 @@ def evaluate_files(
 
 
 def inverse_propensities(data: Store, data_set: str = "") -> np.ndarray | None:
-    """1 / p of each label of a store; None with fewer than three training documents."""
+    """1 / p of each label, by a store's split "train"; None with fewer than three documents."""
     num_documents = len(data.splits[TRAIN])
     if num_documents < 3:
         return None
@@ -194,20 +195,17 @@ def print_scores(scores: Scores, split: str, data: Store) -> None:
     _print_table(scores, f"{split}: {count:,} documents, {len(data.label_names):,} labels")
 
 
-def _read(
-    files: Sequence[str | os.PathLike[str]],
-    data: Store,
-    split: str,
-    reading: sources.Reading | None,
-) -> dict[str, Predictions]:
-    files = list(dict.fromkeys(files))
+def _read(files: Files, data: Store, split: str) -> dict[str, Predictions]:
+    readings: dict[Path, Reading | None] = dict.fromkeys(files)
+    if isinstance(files, Mapping):
+        readings.update(files)
     names = (
         f"{name} (file)" if name in (_MODEL, _FREQUENT) else name
-        for name in sources.names_of(files)
+        for name in sources.names_of(list(readings))
     )
     return {
         name: sources.from_file(file, data, split, reading)
-        for name, file in zip(names, files, strict=True)
+        for name, (file, reading) in zip(names, readings.items(), strict=True)
     }
 
 

@@ -65,7 +65,7 @@ class Explanation(NamedTuple):
       num_read: R: the model reads the first so many tokens only.
       labels: The predicted labels, best first, then true ones that were missed, likewise.
       unknown_labels: True labels that the model does not know.
-      num_left_out: Missed labels beyond the first MOST_MISSED, which are left out.
+      num_left_out: Missed labels beyond the MOST_MISSED most probable, which are left out.
     """
 
     text: str
@@ -133,7 +133,10 @@ def _explanations(
             [ids[name] for name in names or () if name in ids and ids[name] not in row]
             for (_, (_, names)), row in zip(window, best, strict=True)
         ]
-        wanted = [row + more[:MOST_MISSED] for row, more in zip(best, missed, strict=True)]
+        wanted = [
+            row + _most_probable(chosen, document, more)
+            for row, document, more in zip(best, documents, missed, strict=True)
+        ]
         for place, (logits, weights) in enumerate(chosen(documents, wanted)):
             text, names = window[place][1]
             order = [*range(top_k), *(top_k + np.argsort(-logits[top_k:], kind="stable"))]
@@ -185,6 +188,20 @@ def _tokens(text: str, number: int) -> list[Token]:
     if not tokens:
         raise InputError(f"text {number} has no word, {text!r:.60}: there is nothing to explain.")
     return tokens
+
+
+def _most_probable(
+    chosen: _ChosenLabels, document: np.ndarray, label_ids: Sequence[int]
+) -> list[int]:
+    """Those of a document's labels that are shown: all, or the MOST_MISSED of highest logits."""
+    if len(label_ids) <= MOST_MISSED:
+        return list(label_ids)
+    logits = [
+        next(iter(chosen([document], [label_ids[begin : begin + MOST_MISSED]])))[0]
+        for begin in range(0, len(label_ids), MOST_MISSED)
+    ]
+    order = np.argsort(-np.concatenate(logits), kind="stable")[:MOST_MISSED]
+    return [label_ids[place] for place in order]
 
 
 class _ChosenLabels:

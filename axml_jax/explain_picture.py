@@ -5,6 +5,7 @@ Knows nothing of models.
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import math
 import os
@@ -33,6 +34,15 @@ class _Piece(NamedTuple):
     share: float | None
 
 
+def require_matplotlib() -> None:
+    """Raises ConfigError where matplotlib is not installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ConfigError(
+            "the picture needs matplotlib, which is not installed: pip install 'matplotlib>=3.9', "
+            "or axml_jax with its extra: pip install -e '.[plot]'; a page needs nothing"
+        )
+
+
 def draw_picture(
     explanation: Explanation,
     path: str | os.PathLike[str],
@@ -50,13 +60,9 @@ def draw_picture(
     Raises:
       ConfigError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ConfigError(
-            "the picture needs matplotlib, which is not installed: pip install 'matplotlib>=3.9', "
-            "or axml_jax with its extra: pip install -e '.[plot]'; a page needs nothing"
-        ) from error
+    require_matplotlib()
+    import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -98,13 +98,14 @@ def check_top_k(top_k: int, run: str) -> None:
 
 
 def define_reading() -> None:
-    """Defines flags that say how prediction files are to be read; see `read_reading`."""
+    """Defines flags that say how prediction files are to be read; see `read_readings`."""
     script = sys.argv[0]
     flags.DEFINE_enum(
         "format",
         reading_choices.AUTO,
         [reading_choices.AUTO, *reading_choices.FORMATS],
-        "The format of prediction files; each file tells by itself otherwise.",
+        "The format of prediction files; each file tells by itself otherwise.  For one file alone: "
+        "FILE::format=pairs, and so with labels, own_names and scores, one after another.",
     )
     flags.DEFINE_enum(
         "labels",
@@ -130,15 +131,21 @@ def define_reading() -> None:
         flags.FLAGS.register_key_flag_for_module(script, flags.FLAGS[name])
 
 
-def read_reading() -> dict[str, Any]:
-    """The fields of `axml_jax.sources.Reading` that the command line asks for."""
+def read_readings(flag: str) -> dict[str, reading_choices.Reading]:
+    """How to read each file of a flag: as FILE::OPTION=VALUE says, else as the flags for all do.
+
+    Raises:
+      ConfigError: An option that is none, or a file that stands there twice.
+    """
     values = flags.FLAGS
-    return {
-        "format": values.format,
-        "labels": values.labels,
-        "own_names": values.own_names,
-        "kind": values.scores,
-    }
+    general = reading_choices.Reading(
+        values.format,
+        values.labels,
+        values.own_names,
+        values.scores,
+        assumed=frozenset({"own_names", "scores"}),
+    )
+    return reading_choices.readings_of(flag, list(values[flag].value or ()), general)
 
 
 def read_config() -> config_lib.Config:

@@ -9,12 +9,11 @@ import os
 import pathlib
 from collections.abc import Sequence
 from itertools import islice
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, Int
 
-from axml_jax.baselines.choices import AUTO
+from axml_jax.baselines.choices import Reading
 from axml_jax.baselines.predictions import Predictions, from_lists, read_predictions
 from axml_jax.data.corpus import read_lines
 from axml_jax.data.store import Split, Store
@@ -24,22 +23,6 @@ from axml_jax.progress import progress, say
 from axml_jax.top_k import PAD
 
 _BLOCK_ENTRIES = 1 << 24  # logits of a block of documents: 64 MB
-
-
-class Reading(NamedTuple):
-    """How prediction files are to be read; see `read_predictions`.
-
-    Attributes:
-      format: The format, or "auto".
-      labels: "names", "ids" or "auto".
-      own_names: A file with the system's own label names, one a line, or None.
-      kind: What the scores are, or "auto".
-    """
-
-    format: str = AUTO
-    labels: str = AUTO
-    own_names: str | os.PathLike[str] | None = None
-    kind: str = AUTO
 
 
 def documents_of(data: Store, split: str) -> Split:
@@ -145,7 +128,8 @@ def from_file(
         format=reading.format,
         labels=reading.labels,
         own_names=names,
-        kind=reading.kind,
+        kind=reading.scores,
+        assumed=reading.assumed,
     )
     say(f"{os.fspath(path)}: {predictions.taken_for}")
     return predictions

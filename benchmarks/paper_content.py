@@ -14,17 +14,30 @@ import numpy as np
 from axml_jax.analysis import average_ranks, bootstrap_intervals, compare_pairs, overlap
 from axml_jax.data import table_one
 from benchmarks import paper_published as published
-from benchmarks.paper_plan import DataSet, System
-from benchmarks.paper_rows import INTERVAL, PAPER, beside, note, outside_of, ranks_of, summary
+from benchmarks.paper_notes import scale_notes, training_notes
+from benchmarks.paper_paired import first_of, paired_differences
+from benchmarks.paper_plan import DataSet
+from benchmarks.paper_rows import (
+    BRACKETS,
+    INTERVAL,
+    PAPER,
+    beside,
+    ends_of,
+    note,
+    outside_of,
+    ranks_of,
+    summary,
+)
 from benchmarks.paper_study import KS, Study
+from benchmarks.paper_systems import System
 from benchmarks.paper_writers import Row, Table
 
 _TOPS = (1, 2, 3, 4, 5)
 
 
 def all_tables(study: Study) -> list[Table]:
-    """Tables 1 to 7 of a study whose steps are all done."""
-    return [
+    """Tables 1 to 7 of a study whose steps are all done, and one of paired differences."""
+    first, *others = [
         data_sets(study),
         comparison(study, 2, "P"),
         comparison(study, 3, "nDCG"),
@@ -32,7 +45,11 @@ def all_tables(study: Study) -> list[Table]:
         consensus(study),
         label_wise(study),
         times(study),
+        paired_differences(study),
     ]
+    scale = scale_notes(study)
+    others[0] = others[0]._replace(notes=[*others[0].notes, *training_notes(study)])
+    return [first, *(table._replace(notes=[*table.notes, *scale]) for table in others)]
 
 
 def data_sets(study: Study) -> Table:
@@ -57,7 +74,7 @@ def data_sets(study: Study) -> Table:
 
 def comparison(study: Study, number: int, metric: str) -> Table:
     """Table 2 (P@k) or 3 (nDCG@k): all systems but consensuses, as in the paper."""
-    systems = [system for system in study.systems if not system.parts]
+    systems = [system for system in study.systems if not system.is_consensus]
     everywhere = [s for s in systems if all(s in study.systems_of(data) for data in study.data)]
     shown = [system.shown for system in systems]
     ranked = [system.shown for system in everywhere]
@@ -77,17 +94,17 @@ def comparison(study: Study, number: int, metric: str) -> Table:
                 outside_of(of_name, {m: figure["value"] for m, figure in paper.items()}),
                 ranks=ranks_of({system: ours[system] for system in ranked}),
                 paper_ranks={method: figure["rank"] for method, figure in paper.items()},
+                intervals=ends_of(of_name),
             )
     figures = published.figures()[f"table_{number}"]
     with_paper = any(row.names[-1] == PAPER for row in rows)
     columns = [*shown, *(m for m in published.METHODS if with_paper and m not in shown)]
     table = np.array(results)
-    notes = [INTERVAL] if with_paper else []
+    notes = [BRACKETS, *([INTERVAL] if with_paper else [])]
     if len(ranked) > 1:
         ranks = dict(zip(ranked, average_ranks(table).tolist(), strict=True))
         rows += summary("average rank", ranks, figures["average_ranks"] if with_paper else {}, 2)
-        first = published.SHOWN["attention_xml"]
-        first = first if first in ranked else ranked[0]
+        first = first_of(everywhere).shown
         column = dict(zip(ranked, table.T, strict=True))
         p = {n: compare_pairs(column[first], column[n]).p_value for n in ranked if n != first}
         rows += summary("p-value", p, figures["p_values"] if with_paper else {}, -1)
@@ -138,7 +155,7 @@ def consensus(study: Study) -> Table:
     columns: dict[str, None] = {}
     for data in study.data:
         there = {system.key: system for system in study.systems_of(data)}
-        for joint in (system for system in there.values() if system.parts):
+        for joint in (system for system in there.values() if system.is_consensus):
             members = [*(there[part] for part in joint.parts), joint]
             scores = _scores(study, data, members)
             figures = published.of_table(5, data.paper) if joint.shown == "Consensus" else None
@@ -149,11 +166,15 @@ def consensus(study: Study) -> Table:
                     ours = {system: value["value"] for system, value in found.items()}
                     paper = (figures or {}).get(name, {})
                     outside = outside_of(found, paper)
-                    rows += beside((data.name, name), ours, paper, outside, best=True)
+                    ends = ends_of(found)
+                    rows += beside(
+                        (data.name, name), ours, paper, outside, best=True, intervals=ends
+                    )
             columns |= dict.fromkeys(member.shown for member in members)
     heads = ("data set", "metric", "whose")
     title = "The consensus, 1 - prod(1 - P), and what it joins, in percent"
-    return Table(5, title, heads, tuple(columns), rows, note(rows))
+    notes = [BRACKETS, *note(rows)] if rows else []
+    return Table(5, title, heads, tuple(columns), rows, notes)
 
 
 def label_wise(study: Study) -> Table:
@@ -161,14 +182,19 @@ def label_wise(study: Study) -> Table:
     rows: list[Row] = []
     kinds = ("AUC", "AUPR")
     columns: dict[str, None] = {}
-    listed = {}
+    listed: dict[str, int] = {}
     for data in study.data:
         systems = study.systems_of(data)
         areas = {system.shown: study.result(data, system, "areas") for system in systems}
-        for system in systems:
-            if not areas[system.shown]["exact"]:
-                longest = study.result(data, system, "predict")["longest"]
-                listed[f"{system.shown} on {data.name}"] = longest
+        lengths = {
+            system.shown: study.result(data, system, "predict")["longest"]
+            for system in systems
+            if not areas[system.shown]["exact"]
+        }
+        listed |= {f"{shown} on {data.name}": longest for shown, longest in lengths.items()}
+        # Lists of one length compare among themselves, where nothing exact is beside them.
+        is_of_one_kind = len(lengths) == len(areas) and len(set(lengths.values())) == 1
+        apart = () if is_of_one_kind else tuple(lengths)
         paper = published.of_table(6, data.paper) or []
         for number, group in enumerate(study.groups(data)):
             below = f"{group.lowest} ≤ t" + (f" < {group.below}" if group.below else "")
@@ -176,7 +202,7 @@ def label_wise(study: Study) -> Table:
             for kind in kinds:
                 found = {n: area["means"][number][kinds.index(kind)] for n, area in areas.items()}
                 theirs = paper[number] if number < len(paper) else {}
-                rows += beside((*about, kind), found, theirs.get(kind, {}), best=True)
+                rows += beside((*about, kind), found, theirs.get(kind, {}), best=True, listed=apart)
         columns |= dict.fromkeys(areas)
         columns |= dict.fromkeys(paper[0]["AUC"] if paper else ())
     notes = [
@@ -190,7 +216,8 @@ def label_wise(study: Study) -> Table:
         shown = ", ".join(f"{name} ({longest})" for name, longest in listed.items())
         notes.append(
             "From lists alone, whose unlisted labels are taken as tied below all listed ones; such "
-            f"figures compare only at one length: {shown}."
+            "figures compare only at one length, and not with those from all scores: beside others "
+            f"they have a dagger (†) and are never the best. {shown}."
         )
     heads = ("data set", "occurrence", "labels", "percentage", "area", "whose")
     return Table(6, "AUC and AUPR by label frequency", heads, tuple(columns), rows, notes)
@@ -213,8 +240,8 @@ def times(study: Study) -> Table:
             values = dict(zip(columns, ours, strict=True))
             rows += beside((data.name, system.shown), values, paper)
     notes = [
-        "Training with validation, without opening the data and compiling the step; prediction "
-        "with compilation. Devices: " + "; ".join(sorted(devices)) + ".",
+        "Ours: training with validation, without opening the data and compiling the step; "
+        "prediction with compilation. Devices: " + ("; ".join(sorted(devices)) or "none") + ".",
         f"The paper's device: {published.figures()['table_7']['device']}.",
     ]
     return Table(7, "Minutes", ("data set", "method", "whose"), columns, rows, notes)

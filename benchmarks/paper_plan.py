@@ -1,28 +1,27 @@
-"""What a study of the paper's tables consists of: data sets and systems.
+"""The data sets of a study of the paper's tables: what they are called, where from, how large.
 
-Knows nothing about settings, nor how a step is done.
+Knows nothing about systems and settings, nor how a step is done.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from axml_jax.config import MODELS
 from axml_jax.data.builders.catalogue import DATASETS
 from axml_jax.data.builders.named import open_dataset
 from axml_jax.data.corpus import Document
 from axml_jax.data.opened import Store, is_store
 from axml_jax.data.readers.layouts import find_splits
 from axml_jax.data.readers.opening import Opened, open_splits
+from axml_jax.data.store_files import file_sum
 from axml_jax.data.table_one import PAPER
 from axml_jax.errors import ConfigError
 from benchmarks import paper_published as published
-
-CONSENSUS = "consensus"
 
 
 class DataSet(NamedTuple):
@@ -44,27 +43,6 @@ class DataSet(NamedTuple):
         return self.path is not None and is_store(self.path)
 
 
-class System(NamedTuple):
-    """What predicts.
-
-    Attributes:
-      key: As the command line and folders have it.
-      shown: As tables have it.
-      parts: The keys of the systems that a consensus joins; () for others.
-      files: Prediction files by data set; {} for what is trained here.
-    """
-
-    key: str
-    shown: str
-    parts: tuple[str, ...] = ()
-    files: Mapping[str, Path] = {}
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether it is a model of this project."""
-        return not self.parts and not self.files
-
-
 def read_data(values: Sequence[str]) -> list[DataSet]:
     """Data sets as the command line names them: NAME, FOLDER or NAME=FOLDER.
 
@@ -83,54 +61,8 @@ def read_data(values: Sequence[str]) -> list[DataSet]:
             )
         name = name or Path(path).resolve().name
         found.append(DataSet(name, Path(path) if path else None, published.data_set_of(name)))
-    _refuse_twice("--data", [folder_name(data.name) for data in found])
+    refuse_twice("--data", [folder_name(data.name) for data in found])
     return found
-
-
-def read_systems(
-    methods: Sequence[str], predictions: Sequence[str], data: Sequence[DataSet]
-) -> list[System]:
-    """Systems as the command line names them.
-
-    Args:
-      methods: Values of config.model.name, and `consensus` or `consensus:A+B`.
-      predictions: DATA:SYSTEM=FILE, files that other systems brought.
-      data: The study's data sets.
-
-    Returns:
-      What is trained, what was brought, what is joined, each in the order given.
-
-    Raises:
-      ConfigError: An unknown method, part or data set, a missing file, or one name twice.
-    """
-    known = [data_set.name for data_set in data]
-    brought: dict[str, dict[str, Path]] = {}
-    for value in predictions:
-        match = re.fullmatch(r"([^:]+):([^=]+)=(.+)", value)
-        if not match or match[1] not in known or not Path(match[3]).is_file():
-            raise ConfigError(
-                f"--predictions has {value!r}; expected DATA:SYSTEM=FILE with a data set of --data "
-                f"({', '.join(known)}) and a file that is there."
-            )
-        brought.setdefault(match[2], {})[match[1]] = Path(match[3])
-    trained = [method for method in methods if not method.startswith(CONSENSUS)]
-    for method in trained:
-        if method not in MODELS:
-            raise ConfigError(
-                f"--methods has {method!r}; expected {', '.join(MODELS)}, {CONSENSUS} or "
-                f"{CONSENSUS}:A+B."
-            )
-    systems = [System(method, published.SHOWN[method]) for method in trained]
-    systems += [System(n, published.method_of(n), files=files) for n, files in brought.items()]
-    keys = [system.key for system in systems]
-    for method in methods:
-        if method.startswith(CONSENSUS):
-            systems.append(_consensus(method, {system.key: system for system in systems}))
-    _refuse_twice("--methods and --predictions", [folder_name(s.key) for s in systems])
-    _refuse_twice("--methods and --predictions", [s.shown for s in systems])
-    if not keys:
-        raise ConfigError("name a method to train, or predictions that were brought.")
-    return systems
 
 
 def folder_name(name: str) -> str:
@@ -176,6 +108,20 @@ def open_data(data: DataSet) -> Opened:
     return open_splits(find_splits(data.path))
 
 
+def source_sum(folder: Path) -> str:
+    """SHA-256 over names and contents of the files that `open_data` reads in a folder.
+
+    Raises:
+      InputError: As `find_splits`.
+    """
+    layout = find_splits(folder)
+    named = [path for files in layout.splits.values() for path in files if path is not None]
+    named += [layout.label_file] if layout.label_file else []
+    files = [f for p in named for f in (sorted(p.rglob("*")) if p.is_dir() else [p]) if f.is_file()]
+    lines = "".join(f"{file.relative_to(folder)} {file_sum(file)}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
 def _counted(documents: Mapping[str, Iterable[Document]], test: str) -> Size | None:
     counts: Counter[str] = Counter()
     labels: set[str] = set()
@@ -188,24 +134,8 @@ def _counted(documents: Mapping[str, Iterable[Document]], test: str) -> Size | N
     return Size(counts["train"], counts[test], len(labels), counts["words"] / max(both, 1))
 
 
-def _consensus(method: str, systems: Mapping[str, System]) -> System:
-    parts = tuple(method.partition(":")[2].split("+")) if ":" in method else ()
-    if method != CONSENSUS and (len(parts) < 2 or not method.startswith(f"{CONSENSUS}:")):
-        raise ConfigError(f"--methods has {method!r}; expected {CONSENSUS} or {CONSENSUS}:A+B.")
-    parts = parts or ("attention_xml", "parabel")
-    missing = [part for part in parts if part not in systems or systems[part].parts]
-    if missing:
-        raise ConfigError(
-            f"--methods has {method!r}, but no {missing[0]!r}, which it joins; there are "
-            f"{', '.join(systems) or 'none'}."
-        )
-    if set(parts) == {"attention_xml", "parabel"}:
-        return System(CONSENSUS, "Consensus", parts)
-    joined = " and ".join(systems[part].shown for part in parts)
-    return System(f"{CONSENSUS}+{'+'.join(parts)}", f"Consensus of {joined}", parts)
-
-
-def _refuse_twice(flag: str, names: Sequence[str]) -> None:
+def refuse_twice(flag: str, names: Sequence[str]) -> None:
+    """Refuses a name that stands there twice."""
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ConfigError(f"{flag}: {min(twice)!r} stands there twice; give each its own name.")

@@ -10,6 +10,7 @@ from axml_jax.analysis import average_ranks
 from benchmarks.paper_writers import Cell, Row
 
 OURS, PAPER, DIFFERENCE = "ours", "paper", "difference"
+BRACKETS = "[low, high]: 95 % bootstrap interval over the documents that are scored."
 INTERVAL = "* The paper's figure lies outside the 95 % bootstrap interval of ours."
 
 
@@ -31,6 +32,8 @@ def beside(
     paper_ranks: Mapping[str, float] | None = None,
     whole: Container[str] = (),
     best: bool = False,
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+    listed: Container[str] = (),
 ) -> list[Row]:
     """Our row; the paper's and the difference where the paper has figures.
 
@@ -41,8 +44,13 @@ def beside(
       ranks, paper_ranks: Places to show, by column.
       whole: Columns of whole numbers.
       best: Whether the highest of a row is marked as the best; with ranks it always is.
+      intervals: Of ours, by column.
+      listed: Columns of ours that get a dagger; they are not compared with the others.
     """
-    rows = [Row((*names, OURS), _cells(ours, whole, ranks or {}, best))]
+    cells = _cells(ours, whole, ranks or {}, best, listed)
+    for column, ends in (intervals or {}).items():
+        cells[column] = cells[column]._replace(interval=ends)
+    rows = [Row((*names, OURS), cells)]
     if paper:
         rows.append(Row((*names, PAPER), _cells(paper, whole, paper_ranks or {}, best)))
         cells = {
@@ -61,18 +69,25 @@ def _cells(
     whole: Container[str],
     ranks: Mapping[str, float],
     best: bool,
+    listed: Container[str] = (),
 ) -> dict[str, Cell]:
-    known = [value for value in values.values() if value is not None]
+    known = [v for column, v in values.items() if v is not None and column not in listed]
     top = max(known, default=None) if (best or ranks) and len(known) > 1 else None
     return {
         column: Cell(
             value,
             0 if column in whole else 2,
             ranks.get(column),
-            best=value is not None and value == top,
+            best=value is not None and value == top and column not in listed,
+            listed=column in listed,
         )
         for column, value in values.items()
     }
+
+
+def ends_of(found: Mapping[str, Mapping[str, float]]) -> dict[str, tuple[float, float]]:
+    """The ends of the interval of each column."""
+    return {column: (value["low"], value["high"]) for column, value in found.items()}
 
 
 def outside_of(found: Mapping[str, Mapping[str, float]], paper: Mapping[str, float]) -> set[str]:

@@ -12,7 +12,8 @@ from axml_jax.data.builders.catalogue import DATASETS
 from axml_jax.data.opened import Store
 from axml_jax.errors import ConfigError
 from axml_jax.train.plan import choose_parts
-from benchmarks.paper_plan import DataSet, System
+from benchmarks.paper_plan import DataSet
+from benchmarks.paper_systems import System
 
 CONFIGS = Path(__file__).resolve().parent.parent / "launch" / "configs"
 SMALL, WHOLE = "small", "paper"
@@ -58,7 +59,10 @@ def read_settings(
     Raises:
       ConfigError: Another form, or a scope that names no data set or no method that is trained.
     """
-    trained = [system.key for system in systems if system.is_trained]
+    # A method of several seeds has settings for all of them, or for one.
+    trained = dict.fromkeys(
+        name for system in systems if system.is_trained for name in (system.method, system.key)
+    )
     scopes = [d.name for d in data] + [f"{d.name}/{key}" for d in data for key in trained]
     forms = {"--config": "SCOPE=FILE", "--set": "FIELD=VALUE or SCOPE:FIELD=VALUE"}
 
@@ -81,20 +85,20 @@ def read_settings(
     return Settings(of_scope, told)
 
 
-def config_of(data: DataSet, method: str, scale: str, settings: Settings) -> Config:
+def config_of(data: DataSet, system: System, scale: str, settings: Settings) -> Config:
     """The configuration of a training; nothing in it was chosen on a test split.
 
     Args:
       data: The data set.
-      method: The value of config.model.name.
+      system: What is trained.
       scale: SMALL, or WHOLE for the paper's own settings.
       settings: What differs.
 
     Raises:
       ConfigError: A setting that is none.
     """
-    scopes = ("", data.name, f"{data.name}/{method}")
-    file = settings.files.get(scopes[2]) or settings.files.get(scopes[1])
+    scopes = _scopes(data, system)
+    file = _file_of(scopes, settings)
     if file:
         config = config_lib.load_file(file)
     elif scale == SMALL:
@@ -105,16 +109,35 @@ def config_of(data: DataSet, method: str, scale: str, settings: Settings) -> Con
     else:
         names = [n for n, known in DATASETS.items() if known.row and known.row.name == data.paper]
         config = config_lib.load_file(CONFIGS / f"paper_{names[0]}.py") if names else Config()
-    config.model.name = method
+    config.model.name = system.method
     for scope, field, value in settings.fields:
         if scope in scopes:
             set_field(config, field, value)
+    if system.seed is not None:
+        config.seed = system.seed
     return config.validate()
 
 
-def fitted(config: Config, store: Store, scale: str) -> Config:
-    """The configuration for this store: at the small scale, no more documents than are quick."""
-    may_cut = scale == SMALL and not config.data.train_documents
+def fitted(data: DataSet, system: System, scale: str, settings: Settings, store: Store) -> Config:
+    """The configuration for this store: at the small scale, no more documents than are quick.
+
+    Who gives a configuration, or says how many documents, gets those.
+    """
+    config, scopes = config_of(data, system, scale, settings), _scopes(data, system)
+    told = any(
+        scope in scopes and field == "data.train_documents" for scope, field, _ in settings.fields
+    )
+    may_cut = scale == SMALL and not told and not _file_of(scopes, settings)
     if may_cut and len(choose_parts(config, store).train) > _SMALL_DOCUMENTS:
         config.data.train_documents = _SMALL_DOCUMENTS
     return config
+
+
+def _scopes(data: DataSet, system: System) -> tuple[str, ...]:
+    """The scopes that a training lies in, the narrowest last."""
+    return ("", data.name, f"{data.name}/{system.method}", f"{data.name}/{system.key}")
+
+
+def _file_of(scopes: Sequence[str], settings: Settings) -> str | None:
+    named = [settings.files[scope] for scope in scopes if scope in settings.files]
+    return named[-1] if named else None

@@ -30,19 +30,21 @@ from axml_jax.analysis import (
     label_groups,
     training_seconds,
 )
+from axml_jax.baselines.choices import LOGIT, PROBABILITY, Reading
 from axml_jax.baselines.predictions import Predictions
 from axml_jax.config import Config
 from axml_jax.data.opened import Store, is_store, open_store
 from axml_jax.data.store import write_store
 from axml_jax.data.store_files import file_sum
-from axml_jax.errors import ConfigError
+from axml_jax.errors import ConfigError, InputError
 from axml_jax.model import load
 from axml_jax.train import door
 from benchmarks import paper_estimates as estimates
 from benchmarks import paper_plan as plan
 from benchmarks import paper_settings
-from benchmarks.paper_plan import DataSet, System, folder_name
+from benchmarks.paper_plan import DataSet, folder_name
 from benchmarks.paper_steps import Step, result_of
+from benchmarks.paper_systems import MEAN_LOGITS, System
 
 KS = (1, 3, 5)
 _LISTS = "predictions.npz"
@@ -92,13 +94,19 @@ class Study:
 
     def config(self, data: DataSet, system: System) -> Config:
         """The configuration of a training, whatever the store."""
-        return paper_settings.config_of(data, system.key, self.scale, self.settings)
+        return paper_settings.config_of(data, system, self.scale, self.settings)
+
+    def fitted(self, data: DataSet, system: System) -> Config:
+        """The configuration of a training on the store that is there."""
+        return paper_settings.fitted(data, system, self.scale, self.settings, self.store(data))
 
     def predictions(self, data: DataSet, system: System) -> Predictions:
         """The lists that the step `predict` left."""
         with np.load(self.folder(data, system) / "predict" / _LISTS, allow_pickle=False) as file:
             arrays = (file["offsets"], file["label_ids"], file["scores"])
-            return Predictions(*arrays, int(file["num_labels"]), str(file["kind"]))
+            source = str(system.files.get(data.name, system.shown))
+            about = (int(file["num_labels"]), str(file["kind"]))
+            return Predictions(*arrays, *about, source=source)
 
     def result(self, data: DataSet, system: System, step: str) -> dict[str, Any]:
         """What a finished step of a system returned."""
@@ -109,35 +117,34 @@ class Study:
         return label_groups(_occurrences(self._truth(self.store(data))))
 
     def steps(self) -> list[Step]:
-        """All steps, in order.
+        """All steps, in order: what was brought is read before hours of training.
 
         Raises:
           ConfigError, InputError: Settings, data or packages that will not do.
         """
         rate = estimates.matrix_rate()
-        return [step for data in self.data for step in self._steps_of(data, rate)]
-
-    def _steps_of(self, data: DataSet, rate: float) -> list[Step]:
-        is_there = data.is_prepared or is_store(self.folder(data) / "store" / "store")
-        size = plan.size_of(data, self.store(data) if is_there else None, self.test)
-        steps = []
-        if not data.is_prepared:
-            source = folder_name(data.path.resolve().name) if data.path else data.name
-            key = {"source": source, "settings": self._preparing()}
-            seconds = size and estimates.preparing_seconds(size)
-            steps.append(self._step(data, None, "store", self._prepare, key, seconds))
-        for system in self.systems_of(data):
-            seconds = None if size is None else 1.0
-            predicting = seconds
-            if system.is_trained:
-                config = self.config(data, system)
-                training = size and estimates.training_seconds(config, size, rate)
-                predicting = size and estimates.predicting_seconds(config, size, rate)
-                steps.append(self._step(data, system, "train", self._train, {}, training))
-            steps.append(self._step(data, system, "predict", self._predict, {}, predicting))
-            steps.append(self._step(data, system, "score", self._score, {}, seconds))
-            steps.append(self._step(data, system, "areas", self._areas, {}, predicting))
-        return steps
+        stores: list[Step] = []
+        brought: list[Step] = []
+        others: list[Step] = []
+        for data in self.data:
+            is_there = data.is_prepared or is_store(self.folder(data) / "store" / "store")
+            size = plan.size_of(data, self.store(data) if is_there else None, self.test)
+            if not data.is_prepared:
+                seconds = size and estimates.preparing_seconds(size)
+                stores.append(self._step(data, None, "store", self._prepare, seconds))
+            for system in self.systems_of(data):
+                seconds = None if size is None else 1.0
+                predicting = seconds
+                if system.is_trained:
+                    config = self.config(data, system)
+                    training = size and estimates.training_seconds(config, size, rate)
+                    predicting = size and estimates.predicting_seconds(config, size, rate)
+                    others.append(self._step(data, system, "train", self._train, training))
+                predict = self._step(data, system, "predict", self._predict, predicting)
+                (brought if system.files else others).append(predict)
+                others.append(self._step(data, system, "score", self._score, seconds))
+                others.append(self._step(data, system, "areas", self._areas, predicting))
+        return stores + brought + others
 
     def _step(
         self,
@@ -145,28 +152,36 @@ class Study:
         system: System | None,
         name: str,
         work: Callable[..., dict[str, Any]],
-        key: dict[str, Any],
         seconds: float | None,
     ) -> Step:
-        """A step; unless the key is given, its result follows from the data and the system."""
-        folder = (self.folder(data, system) / name).relative_to(self.out)
         given = [data] if system is None else [data, system]
         return Step(
-            str(folder),
+            str((self.folder(data, system) / name).relative_to(self.out)),
             lambda at: work(*given, at),
-            lambda: key or self._key(data, given[-1], name),
+            lambda: self._store_key(data) if system is None else self._key(data, system, name),
             seconds,
             continues=name == "train",
         )
 
-    def _key(self, data: DataSet, system: Any, step: str) -> dict[str, Any]:
+    def _store_key(self, data: DataSet) -> dict[str, Any]:
+        if data.path is None:
+            return {"source": data.name, "settings": self._preparing()}
+        source = folder_name(data.path.resolve().name)
+        sums = plan.source_sum(data.path)
+        return {"source": source, "sum": sums, "settings": self._preparing()}
+
+    def _key(self, data: DataSet, system: System, step: str) -> dict[str, Any]:
         store = self.store(data)
         key: dict[str, Any] = {"data": store.fingerprint, "split": self.test}
         if system.files:
             key["file"] = file_sum(system.files[data.name])
+            reading = system.readings.get(data.name, Reading())
+            if reading != Reading():
+                names = reading.own_names
+                known = names if names is None else file_sum(Path(names))
+                key["reading"] = {**reading._asdict(), "own_names": known, "assumed": []}
         elif system.is_trained:
-            config = paper_settings.fitted(self.config(data, system), store, self.scale)
-            key["config"] = config.to_dict()
+            key["config"] = self.fitted(data, system).to_dict()
         else:
             by_key = {other.key: other for other in self.systems}
             key["parts"] = [self._key(data, by_key[part], "predict") for part in system.parts]
@@ -195,13 +210,13 @@ class Study:
 
     def _train(self, data: DataSet, system: System, folder: Path) -> dict[str, Any]:
         store = self.store(data)
-        config = paper_settings.fitted(self.config(data, system), store, self.scale)
+        config = self.fitted(data, system)
         run = folder / "run"
         result = door.train(config, store, run)
         lines = (run / "timings.jsonl").read_text(encoding="utf-8").splitlines()
         records = [json.loads(line) for line in lines]
         documents = int(result["train_documents"])
-        if system.key == "parabel":
+        if system.method == "parabel":
             names = ("features_seconds", "training_seconds", "validation_seconds")
             seconds = sum(records[-1].get(name, 0.0) for name in names)
         else:
@@ -211,6 +226,7 @@ class Study:
             "train_documents": documents,
             "device": runs.read_description(run)["device"],
             "ended": result["ended"],
+            "epochs": result["epoch"],
             "validation": result["validation"],
         }
 
@@ -222,11 +238,13 @@ class Study:
             found = sources.from_model(model, store, self.test, self.top_k)
             minutes = (time.perf_counter() - begin) / 60
         elif system.files:
-            found = sources.from_file(system.files[data.name], store, self.test)
+            reading = system.readings.get(data.name)
+            found = sources.from_file(system.files[data.name], store, self.test, reading)
+            self._require_joinable(data, system, found)
         else:
             by_key = {other.key: other for other in self.systems}
             parts = [self.predictions(data, by_key[part]) for part in system.parts]
-            found = ensemble.consensus(parts, self.top_k)
+            found = getattr(ensemble, system.joins)(parts, self.top_k)
         np.savez(
             folder / _LISTS,
             offsets=found.offsets,
@@ -236,6 +254,18 @@ class Study:
             kind=found.kind,
         )
         return {"test_minutes": minutes, "longest": found.longest}
+
+    def _require_joinable(self, data: DataSet, system: System, found: Predictions) -> None:
+        """Refuses scores that what joins them cannot take, before the others are trained."""
+        for joint in (s for s in self.systems_of(data) if system.key in s.parts):
+            kinds = (LOGIT,) if joint.joins == MEAN_LOGITS else (LOGIT, PROBABILITY)
+            if found.kind not in kinds:
+                raise InputError(
+                    f"expected {' or '.join(f'{k} scores' for k in kinds)}, which {joint.shown} "
+                    f"needs, found the kind {found.kind!r} ({found.taken_for}); if they are, say "
+                    f"so: --predictions {data.name}:{system.key}={found.source}::scores=logit.",
+                    file=found.source,
+                )
 
     def _score(self, data: DataSet, system: System, folder: Path) -> dict[str, Any]:
         del folder
@@ -264,12 +294,14 @@ class Study:
         return {"means": _means(found, groups), "exact": system.is_trained}
 
     def times(self, data: DataSet, system: System) -> Times | None:
-        """Table 7's figures; None for what was not trained here."""
+        """Table 7's figures; None where nobody knows them."""
+        documents = len(self.store(data).splits[self.test])
+        if data.name in system.minutes:
+            return Times(*system.minutes[data.name], 0, documents, "as told by --minutes")
         if not system.is_trained:
             return None
         trained = self.result(data, system, "train")
         tested = self.result(data, system, "predict")["test_minutes"]
-        documents = len(self.store(data).splits[self.test])
         about = (trained["train_documents"], documents, trained["device"])
         return Times(trained["train_minutes"], tested, *about)
 

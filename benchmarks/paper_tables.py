@@ -33,10 +33,17 @@ _DATA = flags.DEFINE_multi_string("data", [], "A data set: NAME, FOLDER or NAME=
 _METHODS = flags.DEFINE_list(
     "methods",
     ["attention_xml", "xml_rnn", "xml_cnn", "parabel", "consensus"],
-    "Values of config.model.name, and consensus (of attention_xml and parabel) or consensus:A+B.",
+    "Values of config.model.name, one of its seeds as attention_xml@1; consensus (of attention_xml "
+    "and parabel) or consensus:A+B; mean_logits:A+B, such as of attention_xml@0+attention_xml@1.",
 )
 _PREDICTIONS = flags.DEFINE_multi_string(
-    "predictions", [], "Another system's: DATA:SYSTEM=FILE, predictions for the split --split."
+    "predictions",
+    [],
+    "Another system's: DATA:SYSTEM=FILE, predictions for the split --split.  Behind FILE what it "
+    "does not tell by itself: ::scores=logit, ::labels=ids, ::format=pairs, ::own_names=FILE.",
+)
+_MINUTES = flags.DEFINE_multi_string(
+    "minutes", [], "What a system of --predictions took, for Table 7: DATA:SYSTEM=TRAIN,TEST."
 )
 _SCALE = flags.DEFINE_enum("scale", "small", ["small", "paper"], "Which settings to train with.")
 _CONFIG = flags.DEFINE_multi_string(
@@ -69,13 +76,15 @@ def main(argv: Sequence[str]) -> None:
         paper_settings,
         paper_steps,
         paper_study,
+        paper_systems,
         report,
     )
     from benchmarks import paper_writers as writers
 
     data = paper_plan.read_data(_DATA.value)
-    systems = paper_plan.read_systems(_METHODS.value, _PREDICTIONS.value, data)
-    if any(system.key == "parabel" and system.is_trained for system in systems):
+    methods = (_METHODS.value, _PREDICTIONS.value)
+    systems = paper_systems.read_systems(*methods, data, _MINUTES.value)
+    if any(system.method == "parabel" and system.is_trained for system in systems):
         parabel.require()
     settings = paper_settings.read_settings(_CONFIG.value, _SET.value, data, systems)
     study = paper_study.Study(

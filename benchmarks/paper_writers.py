@@ -17,6 +17,7 @@ _LATEX = {
     "|": r"\textbar{}",
     "−": "$-$",
     "≤": r"$\le$",
+    "†": r"$\dagger$",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 
@@ -31,6 +32,8 @@ class Cell(NamedTuple):
       best: Whether it is the best of those beside it.
       marked: Whether it gets a star.
       signed: Whether a plus is shown.
+      interval: The ends of its interval, shown behind it; None for none.
+      listed: Whether it gets a dagger: it compares with few of those beside it.
     """
 
     value: float | None
@@ -39,6 +42,8 @@ class Cell(NamedTuple):
     best: bool = False
     marked: bool = False
     signed: bool = False
+    interval: tuple[float, float] | None = None
+    listed: bool = False
 
     def text(self) -> str:
         """The figure for people."""
@@ -47,10 +52,14 @@ class Cell(NamedTuple):
         if self.decimals < 0:
             shown = f"{self.value:.2e}" if self.value < 0.01 else f"{self.value:.3f}"
         else:
-            shown = f"{self.value:{'+' if self.signed else ''},.{self.decimals}f}"
+            form = f"{'+' if self.signed else ''},.{self.decimals}f"
+            shown = f"{self.value:{form}}"
+            if self.interval is not None:
+                shown += " [{:{form}}, {:{form}}]".format(*self.interval, form=form)
+        shown = shown.replace("-", "−")
         if self.rank is not None:
             shown += f" ({self.rank:g})"
-        return shown.replace("-", "−", 1) + "*" * self.marked
+        return shown + "†" * self.listed + "*" * self.marked
 
 
 class Row(NamedTuple):
@@ -130,7 +139,9 @@ def plain(tables: Sequence[Table]) -> list[dict[str, Any]]:
                     **dict(zip(table.heads, row.names, strict=True)),
                     "values": {name: cell.value for name, cell in row.cells.items()},
                     "ranks": {n: c.rank for n, c in row.cells.items() if c.rank is not None},
+                    "intervals": {n: c.interval for n, c in row.cells.items() if c.interval},
                     "marked": [name for name, cell in row.cells.items() if cell.marked],
+                    "listed": [name for name, cell in row.cells.items() if cell.listed],
                 }
                 for row in table.rows
             ],

@@ -3,8 +3,10 @@
     python launch/consensus.py --sources RUN,parabel.txt --split test --output consensus.jsonl
 
 A source is a run folder or a file of predictions for the split (Extreme Classification
-Repository's score matrix, .npz, label:score lines, JSON lines).  Prints the scores of
-each source and of the whole where the split has labels.
+Repository's score matrix, .npz, label:score lines, JSON lines).  What a file does not tell by
+itself is said behind its name, one thing after another: a.txt::scores=logit::labels=ids,b.txt;
+--scores and the like are for all files that have nothing of their own.  Prints the scores of each
+source and of the whole where the split has labels.
 """
 
 import os
@@ -40,10 +42,11 @@ axml_flags.require("sources", "output")
 
 def main(argv: Sequence[str]) -> None:
     del argv
-    if len(set(_SOURCES.value)) < max(2, len(_SOURCES.value)):
+    readings = axml_flags.read_readings("sources")
+    if len(readings) < 2:
         given = ",".join(_SOURCES.value)
         raise ConfigError(f"--sources takes two or more different ones; {given} came.")
-    axml_flags.check_output("output", _OUTPUT.value, _SOURCES.value)
+    axml_flags.check_output("output", _OUTPUT.value, list(readings))
     # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax import ensemble, evaluation, sources
     from axml_jax.baselines.predictions import write_predictions
@@ -51,17 +54,18 @@ def main(argv: Sequence[str]) -> None:
     from axml_jax.model import load
     from axml_jax.progress import say
 
-    reading = sources.Reading(**axml_flags.read_reading())
-    models = {path: load(path) for path in _SOURCES.value if os.path.isdir(path)}
+    models = {path: load(path) for path in readings if os.path.isdir(path)}
     if not models and not _STORE.value:
         raise ConfigError("--store is required where no source is a run folder.")
     stores = [model.description["data"]["path"] for model in models.values()]
     data = open_store(_STORE.value or stores[0])
     split = _SPLIT.value
-    named = dict(zip(_SOURCES.value, sources.names_of(_SOURCES.value), strict=True))
+    named = dict(zip(readings, sources.names_of(list(readings)), strict=True))
     # Files first: a wrong one is told before minutes of predicting.
     parts = {
-        path: sources.from_file(path, data, split, reading) for path in named if path not in models
+        path: sources.from_file(path, data, split, reading)
+        for path, reading in readings.items()
+        if path not in models
     }
     for path, model in models.items():
         parts[path] = sources.from_model(model, data, split, _TOP_K.value)

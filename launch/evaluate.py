@@ -2,7 +2,7 @@
 
     python launch/evaluate.py --run RUN --split test --baseline --examples 3
     python launch/evaluate.py --run RUN --predictions parabel.txt,annexml.txt
-    python launch/evaluate.py --store STORE --predictions parabel.txt
+    python launch/evaluate.py --store STORE --predictions parabel.txt::labels=ids
 
 Prints a table with 95 % bootstrap intervals and writes it, with the configuration,
 versions and commit, to RUN/evaluation_SPLIT.json, or RUN/evaluation_STORE_SPLIT.json where --store
@@ -36,7 +36,10 @@ _EXAMPLES = flags.DEFINE_integer(
     "examples", 0, "Show this many documents with true and predicted labels.", lower_bound=0
 )
 _PREDICTIONS = flags.DEFINE_list(
-    "predictions", [], "Files of other systems' predictions for the split, to score as well."
+    "predictions",
+    [],
+    "Files of other systems' predictions for the split, to score as well; FILE::labels=ids and the "
+    "like say how to read one of them.",
 )
 _SAVE = flags.DEFINE_string(
     "save_predictions", None, "Where the model's own predictions go, as JSON lines with logits."
@@ -60,23 +63,21 @@ def main(argv: Sequence[str]) -> None:
         raise ConfigError("--run is required, or both --store and --predictions; see --help.")
     if not _RUN.value and (_BASELINE.value or _EXAMPLES.value or _SAVE.value):
         raise ConfigError("--baseline, --examples and --save_predictions need a --run.")
+    files = axml_flags.read_readings("predictions")
     if _SAVE.value:
-        axml_flags.check_output("save_predictions", _SAVE.value, _PREDICTIONS.value)
+        axml_flags.check_output("save_predictions", _SAVE.value, list(files))
     if _TOP_K.value and not _SAVE.value:
         raise ConfigError("--top_k is for --save_predictions, which is not there.")
     # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax.evaluation import evaluate_files, evaluate_run
-    from axml_jax.sources import Reading
 
-    reading = Reading(**axml_flags.read_reading())
     if not _RUN.value:
         evaluate_files(
-            _PREDICTIONS.value,
+            files,
             store=str(_STORE.value),
             split=_SPLIT.value,
             ks=ks,
             data_set=_DATA_SET.value,
-            reading=reading,
         )
         return
     evaluate_run(
@@ -87,8 +88,7 @@ def main(argv: Sequence[str]) -> None:
         data_set=_DATA_SET.value,
         baseline=_BASELINE.value,
         examples=_EXAMPLES.value,
-        files=_PREDICTIONS.value,
-        reading=reading,
+        files=files,
         save_predictions=_SAVE.value,
         top_k=_TOP_K.value,
     )

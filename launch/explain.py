@@ -15,14 +15,16 @@ from absl import flags
 
 from axml_jax import flags as axml_flags
 from axml_jax.data.corpus import Document
-from axml_jax.data.readers.documents import Options
-from axml_jax.data.readers.line_aligned import open_line_aligned
-from axml_jax.errors import ConfigError, InputError
+from axml_jax.data.labelled_texts import open_labelled_texts, refuse_strangers
+from axml_jax.data.new_texts import FORMATS
+from axml_jax.errors import ConfigError
 from axml_jax.jsonio import whole_file
 
 _RUN = flags.DEFINE_string("run", "", "The run folder.")
 _TEXT = flags.DEFINE_multi_string("text", [], "A text; may be given several times.")
-_INPUT = flags.DEFINE_string("input", None, "Texts, one a line, .gz and .xz too.")
+_INPUT = flags.DEFINE_string("input", None, "Texts as for launch/predict.py, .gz and .xz too.")
+_INPUT_FORMAT = flags.DEFINE_enum("input_format", "auto", ["auto", *FORMATS], "Of the input.")
+_FIELDS = flags.DEFINE_list("text_column", [], "Fields or columns of the text; by default text.")
 _LABELS = flags.DEFINE_string("labels", None, "True labels of each text, a line a text, if known.")
 _SEPARATOR = flags.DEFINE_string("separator", None, "Between labels; white space by default.")
 _TOP_K = flags.DEFINE_integer("top_k", None, "Labels predicted of each text; 5.", lower_bound=1)
@@ -37,47 +39,47 @@ axml_flags.require("run", "output")
 def _documents() -> Iterator[Document]:
     if bool(_TEXT.value) == bool(_INPUT.value):
         raise ConfigError("Name either --text or --input; --help explains them.")
-    if _LABELS.value and not _INPUT.value:
-        raise ConfigError("--labels goes with --input: each line has the labels of a text there.")
+    if not _INPUT.value and (_LABELS.value or _FIELDS.value):
+        raise ConfigError("--labels and --text_column go with --input: they tell of its texts.")
     if _SEPARATOR.value == "":
         raise ConfigError("--separator is empty; without it, white space separates labels.")
-    if _INPUT.value:
-        options = Options(separator=_SEPARATOR.value)
-        return iter(open_line_aligned(_INPUT.value, _LABELS.value, options=options))
-    return map(Document, _TEXT.value)
+    if not _INPUT.value:
+        return map(Document, _TEXT.value)
+    reading = {"format": _INPUT_FORMAT.value, "text_fields": _FIELDS.value}
+    return open_labelled_texts(_INPUT.value, _LABELS.value, separator=_SEPARATOR.value, **reading)
 
 
-def _refuse_strangers(documents: list[Document], names: list[str]) -> None:
-    given = dict.fromkeys(name for document in documents for name in document.labels)
-    if given and not given.keys() & set(names):
-        raise InputError(
-            f"none of its {len(given)} labels, such as {next(iter(given))!r}, is known to the "
-            "model; is it the file of another data set, or does it need --separator?",
-            file=_LABELS.value,
+def _is_picture() -> bool:
+    ending = os.path.splitext(_OUTPUT.value)[1][1:].lower()
+    if not _FORMAT.value and ending not in ("html", "htm", "png"):
+        raise ConfigError(
+            f"--output is {_OUTPUT.value}; expected a name that ends in .html, a page, or .png, a "
+            "picture; --format says which it is under any other name."
         )
+    return (_FORMAT.value or ending) == "png"
 
 
 def main(argv: Sequence[str]) -> None:
     del argv
     if _TOP_K.value:
         axml_flags.check_top_k(_TOP_K.value, _RUN.value)
-    limit = _DOCUMENTS.value
+    limit, is_picture, output = _DOCUMENTS.value, _is_picture(), _OUTPUT.value
     documents = list(itertools.islice(_documents(), limit + 1))  # one more tells of more
     is_cut, documents = len(documents) > limit, documents[:limit]
-    output = _OUTPUT.value
-    is_picture = (_FORMAT.value or os.path.splitext(output)[1][1:].lower()) == "png"
     if is_picture and len(documents) > 1:
         raise ConfigError("a picture holds one document: --documents 1 draws the first.")
-    axml_flags.check_output("output", output, list(filter(None, (_INPUT.value, _LABELS.value))))
+    axml_flags.check_output("output", output, [*filter(None, (_INPUT.value, _LABELS.value))])
     # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax.explain import explain
     from axml_jax.explain_page import write_page
-    from axml_jax.explain_picture import draw_picture
+    from axml_jax.explain_picture import draw_picture, require_matplotlib
     from axml_jax.model import load
     from axml_jax.progress import progress, say
 
+    if is_picture:
+        require_matplotlib()
     model = load(_RUN.value)
-    _refuse_strangers(documents, model.label_names)
+    refuse_strangers(documents, model.label_names, str(_LABELS.value))
     texts = [document.text for document in documents]
     labels = [document.labels for document in documents] if _LABELS.value else None
     explained = progress(explain(model, texts, labels, _TOP_K.value), "explaining", len(texts))

@@ -138,7 +138,7 @@ def test_the_mean_of_whole_lists_is_the_mean() -> None:
             mean_logits,
             [lists([{}]), lists([{}], "probability")],
             InputError,
-            "one source has another kind: probability",
+            "needs logits; found the kind 'probability'",
         ),
     ],
 )

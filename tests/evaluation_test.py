@@ -161,6 +161,19 @@ def test_another_store_has_a_record_of_its_own(
     )
 
 
+def test_a_run_and_the_file_of_its_predictions_score_alike_on_another_store(
+    run: Path, tmp_path: Path
+) -> None:
+    names = load(run).label_names
+    documents = [Document(f"parse the flags {i}", tuple(names[: i % 3 + 1])) for i in range(9)]
+    splits = {"train": documents[:6], "test": documents[6:]}
+    other = write_store(tmp_path / "later", splits, source="", base=run)
+    record = evaluate_run(run, store=other.path, save_predictions=tmp_path / "ours.jsonl")
+    alone = evaluate_files([tmp_path / "ours.jsonl"], store=other.path)
+    assert "PSP@1" in record["scores"]["model"]
+    assert alone["scores"]["ours.jsonl"] == record["scores"]["model"]
+
+
 def test_files_are_scored_beside_the_model_and_alone(
     run: Path, tiny_store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from axml_jax import sources
+from axml_jax.baselines.choices import Reading
 from axml_jax.baselines.predictions import write_predictions
 from axml_jax.data.store import Store
 from axml_jax.errors import InputError
@@ -52,7 +53,7 @@ def test_own_names_come_from_a_file(tiny_store: Store, tmp_path: Path) -> None:
     names = tiny_store.label_names
     (tmp_path / "names").write_text("".join(f"{name}\n" for name in names[::-1]))
     (tmp_path / "scores").write_text("20 15\n" + "0:0.5 14:0.25\n" * 20)
-    reading = sources.Reading(own_names=tmp_path / "names")
+    reading = Reading(own_names=tmp_path / "names")
     found = sources.from_file(tmp_path / "scores", tiny_store, "test", reading)
     np.testing.assert_array_equal(found.top_k(2), [[14, 0]] * 20)
     with pytest.raises(InputError, match="expected 18 documents, one a row, found 20"):

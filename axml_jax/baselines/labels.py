@@ -78,10 +78,17 @@ def resolve(
         if None not in places and places != by_name:
             raise InputError(
                 "its labels are numbers that are both names of labels and places of others in the "
-                "label set; say which is meant: names or ids (--labels).",
+                f"label set; say which is meant: {_say(path)}.",
                 file=path,
             )
         return _array(by_name), "labels by their names, as all of them are names"
+    other = [i for i, label in enumerate(by_name) if label is not None and label != places[i]]
+    if labels == AUTO and None not in places and other:
+        raise InputError(
+            f"its labels are all places in the label set, but some are names of other labels too, "
+            f"such as {tokens[other[0]]!r}; say which is meant: {_say(path)}.",
+            file=path,
+        )
     if None in places:
         expected = f"a label's number from 0 to {len(names) - 1}"
         # Where some are names, all were meant to be.
@@ -95,12 +102,17 @@ def resolve(
     return _array(places), "labels by their numbers, as they are in the label set"
 
 
+def _say(path: Path) -> str:
+    return f"{path}::labels=ids or {path}::labels=names (in Python labels='ids' or 'names')"
+
+
 def _check_count(raw: Raw, counts: set[int], what: str, path: Path) -> None:
     if raw.num_labels is not None and raw.num_labels not in counts:
         expected = " or ".join(str(count) for count in sorted(counts))
         raise InputError(
             f"expected {expected} labels, the number of the {what}, found {raw.num_labels}: it "
-            "counts other labels than we; give the names of its labels, one a line in its order.",
+            "counts other labels than we; give the names of its labels, one a line in its order: "
+            f"{path}::own_names=FILE (in Python own_names=[...]).",
             file=path,
         )
 

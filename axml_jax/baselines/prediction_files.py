@@ -18,6 +18,7 @@ import json
 import re
 from array import array
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,6 +46,9 @@ _PAIR = re.compile(rf"\S+:{_NUMBER}")
 _OMIKUJI = re.compile(rf"\S+ {_NUMBER}(?:\t\S+ {_NUMBER})*\s*")
 _ANNEXML = re.compile(rf"(?:[^\s:,]+(?:,[^\s:,]+)*)?\s+[^\s,]+:{_NUMBER}(?:,[^\s,]+:{_NUMBER})*\s*")
 _JOINED = re.compile(rf"[^\s,]+:{_NUMBER}(?:,[^\s,]+:{_NUMBER})+\s*")
+_TRUTH = re.compile(r"[^\s:,]+(?:,[^\s:,]+)*")
+_ONE_OR_JOINED = re.compile(rf"[^\s,]+:{_NUMBER}(?:,[^\s,]+:{_NUMBER})*")
+_SNIFFED = 100  # lines
 
 
 class Raw(NamedTuple):
@@ -85,27 +89,33 @@ def sniff(path: Path) -> tuple[str, str]:
     with open_bytes(path) as file:
         if file.read(4) == b"PK\x03\x04":
             return NPZ, "it begins as a zip archive"
-    for number, line in enumerate(read_lines(path), start=1):
-        if not line.strip():
-            continue
-        where = f"line {number}"
-        if line.lstrip().startswith("{"):
-            return JSON_LINES, f"{where} begins with a brace"
-        if number == 1 and _HEADER.fullmatch(line):
-            return SCORE_MATRIX, f"{where} is two whole numbers, N and L"
-        if _OMIKUJI.fullmatch(line):
-            return OMIKUJI, f"{where} is labels and scores with a space between"
-        truth_first = _ANNEXML.fullmatch(line) and _lacks_pair_first(line)
-        if truth_first or _JOINED.fullmatch(line.strip()):
-            return ANNEXML, f"{where} is label:score joined by commas"
-        if all(_PAIR.fullmatch(part.replace(" ", "_")) for part in _parts(line)):
-            return PAIRS, f"{where} is label:score"
-        raise InputError(
-            f"this line fits no format known here ({', '.join(FORMATS)}): {line[:60]!r}.",
-            file=path,
-            line=number,
-        )
-    raise InputError("no line of this file holds a prediction; name its format.", file=path)
+    left, first = list(_FITS), dict[str, int]()  # what may be, and where it first showed
+    numbered = ((n, line) for n, line in enumerate(read_lines(path), start=1) if line.strip())
+    for number, line in islice(numbered, _SNIFFED):
+        if number > 1 and SCORE_MATRIX not in first:  # its header is the first line
+            left = [format for format in left if format != SCORE_MATRIX]
+        fitting = [format for format in left if _FITS[format](line, number)]
+        shown = [f for f in fitting if f != ANNEXML or _shows_annexml(line)]
+        if fitting == [ANNEXML] and not shown and ANNEXML not in first:
+            continue  # true labels alone, or a damaged line of something else
+        if not fitting and not first:
+            raise InputError(
+                f"this line fits no format known here ({', '.join(FORMATS)}): {line[:60]!r}; where "
+                f"it is one of these, say so: {path}::format=NAME.",
+                file=path,
+                line=number,
+            )
+        if not fitting:
+            break  # whoever reads it as what is left tells what is wrong with this line
+        left = fitting
+        first = dict.fromkeys(shown, number) | first
+    for format in left:
+        if format in first:
+            return format, f"line {first[format]} {_WHY[format]}"
+    raise InputError(
+        f"no line of this file holds a prediction; name its format: {path}::format=NAME.",
+        file=path,
+    )
 
 
 def read(path: Path, format: str = AUTO) -> Raw:
@@ -145,7 +155,8 @@ def read(path: Path, format: str = AUTO) -> Raw:
             ArithmeticError,
         ) as error:
             raise InputError(
-                f"expected a line of format {format}, found {line[:60]!r} ({error}).",
+                f"expected a line of format {format}, found {line[:60]!r} ({error}); is it another "
+                f"format, {path}::format=NAME?",
                 file=path,
                 line=number,
             ) from error
@@ -153,7 +164,8 @@ def read(path: Path, format: str = AUTO) -> Raw:
     if header is not None and header[0] != len(offsets) - 1:
         raise InputError(
             f"its first line says {header[0]} rows, but {len(offsets) - 1} follow: it is cut "
-            "short, or two files are in one.",
+            "short, two files are in one, or this is another format than score_matrix: say which, "
+            f"{path}::format=NAME.",
             file=path,
         )
     if len(kinds) > 1:
@@ -206,9 +218,42 @@ def _parts(line: str) -> list[str]:
     return [part for part in line.split("\t" if "\t" in line else None) if part.strip()]
 
 
-def _lacks_pair_first(line: str) -> bool:
-    """Whether a line begins with something else than label:score: AnnexML's true labels."""
-    return line[:1].isspace() or ":" not in line.split()[0]
+def _are_pairs(line: str) -> bool:
+    return all(_PAIR.fullmatch(part.replace(" ", "_")) for part in _parts(line))
+
+
+def _may_be_annexml(line: str) -> bool:
+    """Whether it could be AnnexML's: it may lack its true labels, or its predictions."""
+    *truth, last = line.split()
+    if not truth and _TRUTH.fullmatch(last):
+        return True
+    return bool(_ONE_OR_JOINED.fullmatch(last)) and (
+        not truth or (len(truth) == 1 and bool(_TRUTH.fullmatch(truth[0])))
+    )
+
+
+def _shows_annexml(line: str) -> bool:
+    """Whether a line is AnnexML's beyond doubt: true labels first, or pairs joined by commas."""
+    lacks_pair_first = line[:1].isspace() or ":" not in line.split()[0]
+    truth_first = _ANNEXML.fullmatch(line) and lacks_pair_first
+    return bool(truth_first or _JOINED.fullmatch(line.strip()))
+
+
+# What a line of each format looks like, by its number; where several stay, the first is taken.
+_FITS: dict[str, Callable[[str, int], object]] = {
+    JSON_LINES: lambda line, number: line.lstrip().startswith("{"),
+    SCORE_MATRIX: lambda line, n: _HEADER.fullmatch(line) if n == 1 else _are_pairs(line),
+    OMIKUJI: lambda line, number: _OMIKUJI.fullmatch(line),
+    ANNEXML: lambda line, number: _may_be_annexml(line),
+    PAIRS: lambda line, number: _are_pairs(line),
+}
+_WHY = {
+    JSON_LINES: "begins with a brace",
+    SCORE_MATRIX: "is two whole numbers, N and L",
+    OMIKUJI: "is labels and scores with a space between",
+    ANNEXML: "is label:score joined by commas",
+    PAIRS: "is label:score",
+}
 
 
 def _pairs(line: str, number: int, kinds: set[str]) -> Iterator[tuple[str, str]]:

@@ -2,7 +2,8 @@
 
 `read_predictions` reads a file of any of the formats of `axml_jax.baselines.prediction_files` and
 checks it against the label set and the number of documents; `write_predictions` writes ours.
-Needs NumPy and SciPy; knows nothing about models or stores.
+Needs NumPy and SciPy; knows nothing about models or stores.  Reading takes about 75 bytes of memory
+a prediction.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from jaxtyping import Float, Float64, Int32, Int64
 from scipy.special import expit
 
 from axml_jax.baselines import prediction_files
-from axml_jax.baselines.choices import AUTO, KINDS, LOGIT, PROBABILITY, SCORE
+from axml_jax.baselines.choices import AUTO, JSON_LINES, KINDS, LOGIT, PROBABILITY, SCORE
 from axml_jax.baselines.labels import resolve
 from axml_jax.errors import InputError
 from axml_jax.jsonio import whole_file
 from axml_jax.top_k import PAD
+
+_PLURALS = {LOGIT: "logits", PROBABILITY: "probabilities", SCORE: "scores"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Predictions:
       kind: What a score is: "logit" (log-odds), "probability" (0 to 1), or "score" (only its order
         means something).
       taken_for: How the file was read and why, for people; "" for what was no file.
+      source: What it came from, for messages; "" for nothing that could be named.
     """
 
     offsets: Int64[np.ndarray, " N+1"]
@@ -47,6 +51,7 @@ class Predictions:
     num_labels: int
     kind: str
     taken_for: str = ""
+    source: str = ""
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -94,7 +99,7 @@ class Predictions:
           InputError: They are scores of which nobody knows what they mean.
         """
         if self.kind == SCORE:
-            raise InputError(not_probabilities(self))
+            raise InputError(not_probabilities(self), file=self.source or None)
         return expit(self.scores) if self.kind == LOGIT else self.scores
 
 
@@ -128,6 +133,7 @@ def read_predictions(
     labels: str = AUTO,
     own_names: Sequence[str] | None = None,
     kind: str = AUTO,
+    assumed: Collection[str] = (),
 ) -> Predictions:
     """Reads a prediction file.
 
@@ -147,6 +153,8 @@ def read_predictions(
       own_names: The system's own label names by its own numbers, where these are not ours.
       kind: What the scores are (see `Predictions`); "auto" takes logits where the file calls them
         so, else probabilities where all lie in 0..1, else scores.
+      assumed: "own_names" and "scores", where these were said of several files at once: JSON lines
+        keep their names then, and scores in 0..1 are not taken for logits unasked.
 
     Returns:
       The predictions; `taken_for` says what was decided.
@@ -154,13 +162,15 @@ def read_predictions(
     Raises:
       InputError: The file cannot be read, or is not what it was taken for; has another number of
         documents or labels; names an unknown label, one twice for a document, or a score that is
-        no finite number; with file and line.
+        no finite number; or says that its scores are something else; with file and line.
       ValueError: An argument that is none of its choices.
     """
     path = Path(path)
     if kind not in (AUTO, *KINDS):
         raise ValueError(f"kind is {kind!r}: expected one of auto, {', '.join(KINDS)}")
     raw = prediction_files.read(path, format)
+    if raw.format == JSON_LINES and "own_names" in assumed:
+        own_names = None
     rows = np.repeat(np.arange(len(raw.offsets) - 1), np.diff(raw.offsets))
 
     def line_of(entry: int) -> int | None:
@@ -187,7 +197,7 @@ def read_predictions(
     tie = raw.codes if raw.first_line is None else np.arange(len(rows))
     order = np.lexsort((tie, -raw.scores, rows))
     _refuse_twice(rows, label_ids, label_names, path, line_of)
-    found, why = _kind(raw, kind, path)
+    found, why = _kind(raw, kind, "scores" in assumed, path)
     return Predictions(
         raw.offsets,
         label_ids[order].astype(np.int32),
@@ -195,6 +205,7 @@ def read_predictions(
         len(label_names),
         found,
         f"{raw.format} ({raw.why}); {how}; {why}",
+        str(path),
     )
 
 
@@ -227,8 +238,12 @@ def not_probabilities(predictions: Predictions) -> str:
     low, high = predictions.scores.min(initial=0), predictions.scores.max(initial=0)
     return (
         f"expected logits or probabilities, found scores from {low:g} to {high:g} of which only "
-        "the order is known; if they are log-odds, say so (kind 'logit')."
+        f"the order is known; if they are log-odds, say so: {_say(predictions.source, LOGIT)}."
     )
+
+
+def _say(path: str | os.PathLike[str], kind: str) -> str:
+    return f"{os.fspath(path) or 'FILE'}::scores={kind}, or kind={kind!r} in Python"
 
 
 def _records(
@@ -255,7 +270,13 @@ def _refuse_twice(
         )
 
 
-def _kind(raw: prediction_files.Raw, wanted: str, path: Path) -> tuple[str, str]:
+def _kind(raw: prediction_files.Raw, wanted: str, is_assumed: bool, path: Path) -> tuple[str, str]:
+    if raw.kind and {wanted, raw.kind} == {LOGIT, PROBABILITY}:
+        raise InputError(
+            f"expected {_PLURALS[wanted]}, found {_PLURALS[raw.kind]}, as it says itself; leave "
+            f"that to the file: {_say(path, AUTO)}.",
+            file=path,
+        )
     inside = bool(((raw.scores >= 0) & (raw.scores <= 1)).all())
     if wanted == PROBABILITY and not inside:
         raise InputError(
@@ -263,10 +284,16 @@ def _kind(raw: prediction_files.Raw, wanted: str, path: Path) -> tuple[str, str]
             f"{raw.scores.max():g}.",
             file=path,
         )
+    if wanted == LOGIT != raw.kind and is_assumed and inside and len(raw.scores):
+        raise InputError(
+            "all its scores lie in 0..1, as probabilities do; what was said of all files does not "
+            f"settle it: {_say(path, PROBABILITY)}, or logit.",
+            file=path,
+        )
     if wanted != AUTO:
-        return wanted, f"scores are {wanted}s, as asked for"
+        return wanted, f"scores are {_PLURALS[wanted]}, as asked for"
     if raw.kind is not None:
-        return raw.kind, f"scores are {raw.kind}s, as the file says"
+        return raw.kind, f"scores are {_PLURALS[raw.kind]}, as the file says"
     if inside:
         return PROBABILITY, "scores are probabilities, as all lie in 0..1"
     return SCORE, "scores only rank, as some lie outside 0..1"

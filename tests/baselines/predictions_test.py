@@ -122,6 +122,56 @@ def test_numbers_that_are_names_are_names(tmp_path: Path) -> None:
         read(tmp_path / "g", names=["a", "1"], documents=1)
 
 
+def test_places_of_which_some_are_names_of_others_are_refused(tmp_path: Path) -> None:
+    names = ["3", "1", "2", "5"]
+    (tmp_path / "f").write_text("1:0.9 2:0.5\n3:0.9 0:0.1\n")
+    with pytest.raises(InputError, match=r"names of other labels too, such as '3'.*f::labels=ids"):
+        read(tmp_path / "f", names=names, documents=2)
+    found = read(tmp_path / "f", names=names, documents=2, labels="ids")
+    np.testing.assert_array_equal(found.label_ids, [1, 2, 3, 0])
+    # Where the names that occur are their own places, both are the same.
+    (tmp_path / "g").write_text("1:0.9 2:0.5\n0:0.1\n")
+    np.testing.assert_array_equal(
+        read(tmp_path / "g", names=names, documents=2).label_ids, [1, 2, 0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "format"),
+    [
+        ("5 1\n3 0.5\n\n2 0.25\n", "omikuji"),  # a label's score of 1, not 5 documents
+        ("1 5\n2:0.5 3:0.25\n", "score_matrix"),
+        ("3:0.5\n1\t3:0.5\n", "annexml"),  # a document without true labels, one of one label
+        ("1,2\n4\t3:0.5,2:0.25\n", "annexml"),
+        ("3:0.5\n1\n", "pairs"),  # whose second line is damaged
+        ("\n2:0.5 3:0.25\n", "pairs"),
+    ],
+)
+def test_one_line_does_not_tell_a_format(text: str, format: str, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text(text)
+    assert sniff(tmp_path / "f")[0] == format
+
+
+@pytest.mark.parametrize("text", ["word\n", "5 1\n", "a:0.5\nb\n"])
+def test_an_error_of_the_format_names_what_overrules_it(text: str, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text(text)
+    with pytest.raises(InputError, match="f::format=NAME"):
+        read(tmp_path / "f", documents=1)
+
+
+def test_a_kind_that_the_file_denies_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text('{"labels": [{"label": "fig", "probability": 0.9}]}\n')
+    with pytest.raises(InputError, match="expected logits, found probabilities, as it says itself"):
+        read(tmp_path / "f", documents=1, kind="logit")
+    assert "scores are probabilities, as asked for" in (
+        read(tmp_path / "f", documents=1, kind="probability").taken_for
+    )
+    (tmp_path / "g").write_text("0:0.9\n")
+    with pytest.raises(InputError, match=r"all its scores lie in 0\.\.1"):
+        read(tmp_path / "g", documents=1, kind="logit", assumed={"scores"})
+    assert read(tmp_path / "g", documents=1, kind="logit").kind == "logit"
+
+
 def test_a_systems_own_numbers(tmp_path: Path) -> None:
     (tmp_path / "f").write_text(MATRIX)
     own = ["fig", "lime", "apple", "olive oil", "red:wine"]

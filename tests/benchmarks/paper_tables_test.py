@@ -19,7 +19,7 @@ from axml_jax.data.corpus import Document
 from axml_jax.data.store import Store, write_store
 from axml_jax.errors import ConfigError
 from axml_jax.model import load
-from benchmarks import paper_content, paper_plan, paper_settings, paper_steps
+from benchmarks import paper_content, paper_plan, paper_settings, paper_steps, paper_systems
 from benchmarks.paper_estimates import operations
 from benchmarks.paper_study import Study
 from benchmarks.paper_writers import Table
@@ -78,7 +78,7 @@ def flags_of(tmp_path: Path, names: Any) -> tuple[list[str], list[str]]:
 def study_of(tmp_path: Path, names: Any, methods: list[str], **settings: Any) -> Study:
     data, files = flags_of(tmp_path, names)
     read = paper_plan.read_data(data)
-    systems = paper_plan.read_systems(methods, files, read)
+    systems = paper_systems.read_systems(methods, files, read)
     return Study(tmp_path / "out", read, systems, **settings)
 
 
@@ -92,7 +92,7 @@ def test_figures_are_those_of_the_analysis(
 ) -> None:
     study = study_of(tmp_path, stores, ["consensus:AnnexML+other_one"])
     paper_steps.run_steps(study.out, study.steps())
-    one, two, three, four, five, six, seven = paper_content.all_tables(study)
+    one, two, three, four, five, six, seven, eight = paper_content.all_tables(study)
     joint = "Consensus of AnnexML and other_one"
     results: dict[str, list[list[float]]] = {"P": [], "nDCG": []}
     for name, store in stores.items():
@@ -125,6 +125,21 @@ def test_figures_are_those_of_the_analysis(
         found = values(table, "", "p-value", "ours")
         assert found == {"other_one": analysis.compare_pairs(*matrix.T).p_value}
     assert not seven.rows
+    assert eight.columns == ("other_one", joint)
+    for name, store in stores.items():
+        truth = store.splits["test"].label_matrix(len(store.label_names))
+        terms = [metrics.per_document(p.top_k(5), truth, (3,)) for p in brought[name].values()]
+        difference = {"P@3": terms[1]["P@3"] - terms[0]["P@3"]}
+        interval = analysis.bootstrap_intervals(difference)["P@3"]
+        (row,) = [row for row in eight.rows if row.names == (name, "P@3", "ours")]
+        cell = row.cells["other_one"]
+        assert (cell.value, *(cell.interval or ())) == pytest.approx(interval)
+        assert cell.marked == (interval.low > 0 or interval.high < 0)
+        for table, system in ((two, "other_one"), (five, joint)):
+            (row,) = [row for row in table.rows if row.names == (name, "P@3", "ours")]
+            low, high = row.cells[system].interval or (np.nan, np.nan)
+            assert low <= row.cells[system].value <= high
+            assert f"[{low:.2f}, {high:.2f}]" in row.cells[system].text()
 
 
 def test_the_papers_figures_stand_beside_ours_where_it_has_some(
@@ -161,7 +176,7 @@ def test_a_system_with_results_on_some_data_is_shown_and_not_ranked(
     data, files = flags_of(tmp_path, stores)
     read = paper_plan.read_data(data)
     third = f"mine_2:third={tmp_path / 'mine_2.AnnexML'}"
-    systems = paper_plan.read_systems([], [*files, third], read)
+    systems = paper_systems.read_systems([], [*files, third], read)
     study = Study(tmp_path / "out", read, systems)
     paper_steps.run_steps(study.out, study.steps())
     table = paper_content.comparison(study, 2, "P")
@@ -176,7 +191,7 @@ def test_models_are_trained_here(
 ) -> None:
     del compilation_cache
     data = paper_plan.read_data([f"absl={tiny_store.path}"])
-    systems = paper_plan.read_systems(["attention_xml"], [], data)
+    systems = paper_systems.read_systems(["attention_xml"], [], data)
     settings = paper_settings.read_settings([], TINY, data, systems)
     study = Study(tmp_path / "out", data, systems, scale="paper", settings=settings)
     paper_steps.run_steps(study.out, study.steps())
@@ -223,6 +238,12 @@ def test_models_are_trained_here(
         (["xml_rnn", "consensus"], [], "but no 'attention_xml', which it joins"),
         (["xml_rnn", "consensus:xml_rnn"], [], "expected consensus or consensus:A+B"),
         (["xml_rnn", "xml_rnn"], [], "'xml_rnn' stands there twice"),
+        (["xml_rnn@x"], [], "--methods has 'xml_rnn@x'; expected attention_xml,"),
+        (["xml_rnn@1", "mean_logits:xml_rnn@1"], [], "or mean_logits:A+B"),
+        (["xml_rnn@1", "mean_logits:xml_rnn@1+xml_rnn@1"], [], "or mean_logits:A+B"),
+        (["xml_rnn@1", "mean_logits"], [], "or mean_logits:A+B"),
+        (["xml_rnn@1", "mean_logits:xml_rnn@1+xml_rnn@2"], [], "but no 'xml_rnn@2', which"),
+        ([], ["here:A=setup.cfg::scores=log"], "expected a file, then what is said of it"),
         ([], ["here:A"], "expected DATA:SYSTEM=FILE"),
         ([], ["there:A=setup.cfg"], "expected DATA:SYSTEM=FILE"),
         ([], [], "name a method to train"),
@@ -231,7 +252,7 @@ def test_models_are_trained_here(
 def test_methods_that_are_none_are_told(methods: list[str], files: list[str], told: str) -> None:
     data = [paper_plan.DataSet("here", None, None)]
     with pytest.raises(ConfigError) as error:
-        paper_plan.read_systems(methods, files, data)
+        paper_systems.read_systems(methods, files, data)
     assert told in str(error.value)
 
 
@@ -250,7 +271,7 @@ def test_settings_by_scale_and_by_file(tmp_path: Path) -> None:
         " c.model.hidden = 7\n return c\n"
     )
     rcv1, mine = paper_plan.read_data(["rcv1", f"mine={tmp_path}"])
-    systems = paper_plan.read_systems(["xml_rnn", "xml_cnn"], [], [rcv1, mine])
+    systems = paper_systems.read_systems(["xml_rnn", "xml_cnn"], [], [rcv1, mine])
     settings = paper_settings.read_settings(
         [f"mine/xml_cnn={file}"],
         ["seed=4", "mine:train.epochs=3", "mine/xml_cnn:train.epochs=5", "rcv1/xml_rnn:seed=6"],
@@ -259,14 +280,17 @@ def test_settings_by_scale_and_by_file(tmp_path: Path) -> None:
     )
 
     def found(data: paper_plan.DataSet, method: str, scale: str) -> tuple[int, int, int]:
-        config = paper_settings.config_of(data, method, scale, settings)
-        assert config.model.name == method
+        system = paper_systems.System(method, method)
+        config = paper_settings.config_of(data, system, scale, settings)
+        assert config.model.name == system.method
         return config.model.hidden, config.train.epochs, config.seed
 
     assert found(rcv1, "xml_rnn", "paper") == (256, 50, 6)
     assert found(rcv1, "xml_cnn", "paper") == (256, 50, 4)
     assert found(rcv1, "xml_cnn", "small") == (32, 10, 4)
     assert found(mine, "xml_rnn", "small") == (32, 3, 4)
+    # A seed of a method has the method's settings, but for the seed.
+    assert found(mine, "xml_cnn@9", "small") == (7, 5, 9)
     assert found(mine, "xml_cnn", "small") == found(mine, "xml_cnn", "paper") == (7, 5, 4)
 
 
@@ -283,7 +307,7 @@ def test_settings_by_scale_and_by_file(tmp_path: Path) -> None:
 )
 def test_settings_of_nothing_are_told(files: list[str], fields: list[str], told: str) -> None:
     data = paper_plan.read_data(["rcv1"])
-    systems = paper_plan.read_systems(["xml_rnn"], [], data)
+    systems = paper_systems.read_systems(["xml_rnn"], [], data)
     with pytest.raises(ConfigError) as error:
         paper_settings.read_settings(files, fields, data, systems)
     assert told in str(error.value)
@@ -350,6 +374,6 @@ def test_the_command_plans_prepares_and_writes(
     done = command(*ask)
     assert done.returncode == 0, done.stderr
     tables = json.loads((tmp_path / "out/tables.json").read_text(encoding="utf-8"))["tables"]
-    assert [table["number"] for table in tables] == list(range(1, 8))
+    assert [table["number"] for table in tables] == list(range(1, 9))
     assert "| line\\_s | P@1 | ours |" in (tmp_path / "out/tables.md").read_text(encoding="utf-8")
     assert r"line\_s & P@1 & ours" in (tmp_path / "out/tables.tex").read_text(encoding="utf-8")

@@ -10,7 +10,10 @@ ODD = "a_b & 50% #1 {x} \\y ~ ^ $2 <c> |d| *e* `f`"
 
 
 def table() -> Table:
-    cells = {"first": Cell(1234.567, rank=1.5, best=True), "odd_one": Cell(-0.126, marked=True)}
+    cells = {
+        "first": Cell(1234.567, rank=1.5, best=True, listed=True),
+        "odd_one": Cell(-0.126, marked=True, interval=(-1.254, 1.0)),
+    }
     rows = [Row((ODD, "ours"), cells), Row(("plain", "paper"), {"first": Cell(None)})]
     return Table(2, "50 % of it", ("data set", "whose"), ("first", "odd_one"), rows, ["a * b"])
 
@@ -20,7 +23,7 @@ def test_markdown() -> None:
     assert lines[0] == "## Table 2: 50 % of it"
     assert lines[2:4] == ["| data set | whose | first | odd\\_one |", "| --- | --- | ---: | ---: |"]
     name = "a\\_b \\& 50% \\#1 {x} \\\\y \\~ ^ \\$2 \\<c\\> \\|d\\| \\*e\\* \\`f\\`"
-    assert lines[4] == f"| {name} | ours | **1,234.57 (1.5)** | −0.13\\* |"
+    assert lines[4] == f"| {name} | ours | **1,234.57 (1.5)†** | −0.13 \\[−1.25, 1.00\\]\\* |"
     assert lines[5] == "| plain | paper | - |  |"
     assert lines[7] == "a \\* b"
 
@@ -33,7 +36,10 @@ def test_latex() -> None:
         r"a\_b \& 50\% \#1 \{x\} \textbackslash{}y \textasciitilde{} \textasciicircum{} \$2 "
         r"\textless{}c\textgreater{} \textbar{}d\textbar{} *e* `f`"
     )
-    assert f"{name} & ours & " + r"\textbf{1,234.57 (1.5)} & $-$0.13* \\" in text
+    assert (
+        f"{name} & ours & " + r"\textbf{1,234.57 (1.5)$\dagger$} & $-$0.13 [$-$1.25, 1.00]* \\"
+        in text
+    )
     assert r"plain & paper & - &  \\" in text
     assert text.count("{table}") == 2 == text.count("{tabular}")
 
@@ -54,7 +60,9 @@ def test_json_keeps_every_digit() -> None:
         "whose": "ours",
         "values": {"first": 1234.567, "odd_one": -0.126},
         "ranks": {"first": 1.5},
+        "intervals": {"odd_one": [-1.254, 1.0]},
         "marked": ["odd_one"],
+        "listed": ["first"],
     }
     assert found["rows"][1]["values"] == {"first": None}
 
@@ -67,6 +75,7 @@ def test_json_keeps_every_digit() -> None:
         (Cell(-2.5, signed=True), "−2.50"),
         (Cell(0.00133, -1), "1.33e−03"),
         (Cell(0.25, -1), "0.250"),
+        (Cell(2.5, signed=True, interval=(-1, 4), rank=2), "+2.50 [−1.00, +4.00] (2)"),
     ],
 )
 def test_figures(cell: Cell, text: str) -> None:

@@ -62,12 +62,82 @@ def test_files_alone_and_the_mean_of_logits(
     assert (done.returncode, done.stderr.decode()) == (1, told)
 
 
-@pytest.mark.parametrize("sources", ["a", "a,a"])
-def test_one_source_is_none(sources: str, launch: Launch) -> None:
+@pytest.mark.parametrize(
+    ("sources", "told"),
+    [
+        ("a", "--sources takes two or more different ones; a came."),
+        ("a,a", "--sources names a twice; different ones are expected."),
+        ("a,./a", "--sources names ./a twice; different ones are expected."),
+        ("a,b/../a::scores=logit", "--sources names b/../a twice; different ones are expected."),
+    ],
+)
+def test_one_source_is_none(sources: str, told: str, launch: Launch, tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
     done = launch("consensus", f"--sources={sources}", "--output=c")
+    assert (done.returncode, done.stderr.decode()) == (1, f"error: {told}\n")
+
+
+@pytest.mark.parametrize(
+    "source", ["a::", "a::scores", "a::scores=log", "a::kind=logit", "a::own_names=",
+               "a::labels=ids::labels=names", "::labels=ids"]
+)  # fmt: skip
+def test_what_cannot_be_said_of_a_file(source: str, launch: Launch) -> None:
+    done = launch("consensus", f"--sources=b,{source}", "--output=c")
     assert done.returncode == 1
-    told = f"error: --sources takes two or more different ones; {sources} came.\n"
-    assert done.stderr.decode() == told
+    assert done.stderr.decode() == (
+        f"error: --sources has {source!r}; expected a file, then what is said of it, each once at "
+        "most: ::format=auto|json_lines|score_matrix|pairs|omikuji|annexml|npz, "
+        "::labels=auto|names|ids, ::own_names=FILE, ::scores=auto|logit|probability|score.\n"
+    )
+
+
+def test_nothing_is_said_of_a_run(tmp_path: Path, launch: Launch) -> None:
+    (tmp_path / "run").mkdir()
+    done = launch("consensus", "--sources=b,run::scores=logit", "--output=c")
+    told = "error: --sources has 'run::scores=logit', but a run folder needs no such options.\n"
+    assert (done.returncode, done.stderr.decode()) == (1, told)
+
+
+def test_each_file_is_read_as_it_was_said(
+    tiny_store: Store, tmp_path: Path, launch: Launch
+) -> None:
+    names = tiny_store.label_names
+    ours = {"label": names[1], "probability": 0.5, "logit": 0.0}
+    (tmp_path / "ours.jsonl").write_text((json.dumps({"labels": [ours]}) + "\n") * 18)
+    (tmp_path / "logit.txt").write_text(f"{names[0]}:0.87\n" * 18)
+    (tmp_path / "prob.txt").write_text("1:0.87\n" * 18)  # by its own numbers
+    (tmp_path / "own").write_text(f"{names[2]}\n{names[0]}\n")
+    ask = ("consensus", f"--store={tiny_store.path}", "--split=valid", "--output=c")
+
+    def combined(sources: str, *more: str) -> dict[str, float]:
+        done = launch(*ask, f"--sources={sources}", *more)
+        assert done.returncode == 0, done.stderr.decode()
+        record = json.loads((tmp_path / "c").read_text().splitlines()[0])
+        return {label["label"]: label["probability"] for label in record["labels"]}
+
+    logit = 1 / (1 + math.exp(-0.87))
+    expected = {names[0]: pytest.approx(1 - (1 - logit) * (1 - 0.87)), names[1]: 0.5}
+    said = "logit.txt::scores=logit,prob.txt::own_names=own,ours.jsonl"
+    assert combined(said) == expected
+    # What is said of all leaves alone what a file says of itself, and what is said of one file.
+    general = "logit.txt::scores=logit,prob.txt::scores=probability::own_names=own,ours.jsonl"
+    assert combined(general, "--scores=logit") == expected
+    by_flag = "prob.txt,ours.jsonl"
+    assert combined(by_flag, "--own_names=own") == {names[0]: pytest.approx(0.87), names[1]: 0.5}
+
+    done = launch(*ask, "--sources=logit.txt,prob.txt::own_names=own", "--scores=logit")
+    assert done.returncode == 1
+    assert (
+        done.stderr.decode()
+        .splitlines()[-1]
+        .startswith("error: logit.txt: all its scores lie in 0..1, as probabilities do;")
+    )
+    done = launch(*ask, "--sources=ours.jsonl::scores=probability,logit.txt")
+    told = "error: ours.jsonl: expected probabilities, found logits, as it says itself"
+    assert (done.returncode, told in done.stderr.decode()) == (1, True)
+    done = launch(*ask, "--sources=ours.jsonl,prob.txt::own_names=own", "--combine=mean_logits")
+    told = "error: prob.txt: the mean of logits needs logits; found the kind 'probability'"
+    assert (done.returncode, told in done.stderr.decode()) == (1, True)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """launch/explain.py as a user runs it: texts in, a page or a picture out, mistakes told."""
 
 import html
+import json
 import re
 import subprocess
 from collections.abc import Callable
@@ -59,6 +60,23 @@ def test_a_page_of_texts_and_their_true_labels(
     assert {path.name for path in tmp_path.iterdir()} == {"texts.txt", "labels.txt", "page.html"}
 
 
+def test_texts_in_json_lines_are_read_as_for_predictions(
+    tiny_run: Path, tmp_path: Path, launch: Launch
+) -> None:
+    records = [{"body": TEXTS[0], "id": "a"}, {"body": TEXTS[1], "id": "b"}]
+    (tmp_path / "new.jsonl").write_text("".join(f"{json.dumps(r)}\n" for r in records))
+    (tmp_path / "labels.txt").write_text(f"{axml_jax.load(tiny_run).label_names[0]}\n\n")
+    ask = ("explain", f"--run={tiny_run}", "--input=new.jsonl", "--output=page.html")
+    done = launch(*ask, "--text_column=body", "--labels=labels.txt")
+    assert done.returncode == 0, done.stderr.decode()
+    page = (tmp_path / "page.html").read_text()
+    bare = html.unescape(re.sub(r"<[^>]*>", "", page))
+    assert all(text in bare for text in TEXTS[:2])
+    assert '"body"' not in bare
+    done = launch(*ask)
+    assert "JSON object without 'text'" in done.stderr.decode()
+
+
 def test_a_picture_of_one_text(tiny_run: Path, tmp_path: Path, launch: Launch) -> None:
     pytest.importorskip("matplotlib")
     done = launch("explain", f"--run={tiny_run}", f"--text={TEXTS[0]}", "--output=picture.PNG")
@@ -84,11 +102,24 @@ def test_mistakes_are_one_line_and_write_nothing(
     assert "text 1 has no word, '?!'" in complaint("--text=?!")
     assert "gap.txt:2" in complaint("--input=gap.txt")
     assert "none.txt: the file is empty" in complaint("--input=none.txt")
-    assert "--labels goes with --input" in complaint("--text=a", "--labels=labels.txt")
+    assert "--labels and --text_column go with --input" in complaint(
+        "--text=a", "--labels=labels.txt"
+    )
     assert "labels.txt: none of its 2 labels, such as 'strange', is known" in complaint(
         "--input=texts.txt", "--labels=labels.txt"
     )
     assert "the model has 8 labels" in complaint("--text=a", "--top_k=9")
     assert "--documents 1 draws the first" in complaint("--input=texts.txt", "--format=png")
-    assert "would be overwritten" in complaint("--input=texts.txt", "--output=./texts.txt")
+    (tmp_path / "two.txt").write_text("a\nb\n")
+    assert "two.txt: expected as many texts in texts.txt as lines in two.txt; this one ends" in (
+        complaint("--input=texts.txt", "--labels=two.txt")
+    )
+    (tmp_path / "two.txt").unlink()
+    for name in ("page.pdf", "page.svg", "page"):
+        assert "expected a name that ends in .html, a page, or .png" in complaint(
+            "--text=a", f"--output={name}"
+        )
+    assert "which is read and would be overwritten" in complaint(
+        "--input=texts.txt", "--output=./texts.txt", "--format=html"
+    )
     assert {path.name for path in tmp_path.iterdir()} == before
