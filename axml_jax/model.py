@@ -58,6 +58,11 @@ class Ranker(Protocol):
         A list may end early: in -inf and -1.
         """
 
+    def all_logits(
+        self, documents: Sequence[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields some documents' (places int64 [n], logits float32 [n, L]) at a time."""
+
 
 class Model:
     """A trained model with its vocabulary and label names; made by `fit` and `load`.
@@ -165,6 +170,19 @@ class Model:
             )
         return self._ranker.top_k(documents, top_k)
 
+    def all_logits(
+        self, documents: Sequence[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Some documents' (places int64 [n], logits float32 [n, L]) at a time, labels by id.
+
+        Each document has its turn once, in what order suits; nothing is ranked, and n x L stays
+        small.  Labels that Parabel does not find have -inf.
+
+        Args:
+          documents: int32 token ids of each document, by this model's vocabulary.
+        """
+        return self._ranker.all_logits(documents)
+
     def encode(self, text: str) -> np.ndarray:
         """The int32 token ids of a text, cut where training documents were."""
         if not isinstance(text, str):
@@ -263,7 +281,7 @@ def load(run_folder: str | os.PathLike[str]) -> Model:
     """
     run = read_run(run_folder)
     if run.module is None:
-        ranker = parabel.load(run.folder, len(run.vocabulary))
+        ranker = parabel.load(run.folder, len(run.vocabulary), len(run.labels["names"]))
         return Model(run.config, run.description, run.vocabulary, run.labels, None, {}, ranker)
     with _layout(run.config, run.module.num_labels).workspace():
         variables = read_variables(run)

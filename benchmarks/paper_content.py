@@ -169,13 +169,14 @@ def label_wise(study: Study) -> Table:
             if not areas[system.shown]["exact"]:
                 longest = study.result(data, system, "predict")["longest"]
                 listed[f"{system.shown} on {data.name}"] = longest
-        paper = published.of_table(6, data.paper) or []
-        for number, group in enumerate(study.groups(data)):
+        paper, groups = published.of_table(6, data.paper) or [], study.groups(data)
+        for number, group in enumerate(groups):
             below = f"{group.lowest} ≤ t" + (f" < {group.below}" if group.below else "")
             about = (data.name, below, f"{len(group.labels):,}", f"{100 * group.share:.2f}")
             for kind in kinds:
                 found = {n: area["means"][number][kinds.index(kind)] for n, area in areas.items()}
-                theirs = paper[number] if number < len(paper) else {}
+                # The second of two groups is not the second of three.
+                theirs = paper[number] if len(groups) == len(paper) else {}
                 rows += beside((*about, kind), found, theirs.get(kind, {}), best=True)
         columns |= dict.fromkeys(areas)
         columns |= dict.fromkeys(paper[0]["AUC"] if paper else ())
