@@ -1,10 +1,13 @@
-"""JSON files: written whole or not at all, and read with errors that name the file."""
+"""JSON files: written whole or not at all, and read with errors that name the file; JSON lines."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from axml_jax.errors import InputError
@@ -22,6 +25,28 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def json_lines(path: str) -> Iterator[Callable[[Any], None]]:
+    """Yields a function that writes a value as a line of JSON.
+
+    Args:
+      path: The file, which appears when it is whole (until then its name ends in .partial), or "-"
+        for standard output, which gets ASCII.
+    """
+    to_standard_output = path == "-"
+    partial = f"{path}.partial"
+    place = sys.stdout.fileno() if to_standard_output else partial
+    with open(place, "w", encoding="utf-8", closefd=not to_standard_output) as output:
+
+        def write(value: Any) -> None:
+            # ASCII: a label's name cannot send control codes to a terminal.
+            output.write(json.dumps(value, ensure_ascii=to_standard_output) + "\n")
+
+        yield write
+    if not to_standard_output:
+        os.replace(partial, path)
 
 
 def read_json(path: str | os.PathLike[str], remedy: str = "") -> Any:

@@ -67,7 +67,13 @@ def require_same_ids(model: Model, data: Store) -> None:
         )
 
 
-def from_model(model: Model, data: Store, split: str, top_k: int) -> Predictions:
+def from_model(
+    model: Model,
+    data: Store,
+    split: str,
+    top_k: int,
+    chosen: Int[np.ndarray, " N"] | None = None,
+) -> Predictions:
     """Predicts a split.
 
     Args:
@@ -75,6 +81,7 @@ def from_model(model: Model, data: Store, split: str, top_k: int) -> Predictions
       data: The store.
       split: Its split.
       top_k: Labels wanted of each document; fewer where the model has fewer.
+      chosen: Documents of the split wanted; None for all.
 
     Returns:
       Logits, in the label ids of the store.
@@ -85,8 +92,9 @@ def from_model(model: Model, data: Store, split: str, top_k: int) -> Predictions
     require_same_ids(model, data)
     documents = documents_of(data, split)
     top_k = min(top_k, len(model.label_names))
-    answers = model.predict_ids((documents.document(i) for i in range(len(documents))), top_k)
-    rows = list(progress(answers, f"predicting {split}", len(documents)))
+    wanted = range(len(documents)) if chosen is None else chosen.tolist()
+    answers = model.predict_ids(map(documents.document, wanted), top_k)
+    rows = list(progress(answers, f"predicting {split}", len(wanted)))
     logits, label_ids = (np.stack(part) for part in zip(*rows, strict=True))
     return from_lists(label_ids, logits, len(data.label_names))
 

@@ -8,7 +8,6 @@ JSON lines, CSV and TSV are told by their first line or their name; labels in th
 A file of output appears when it is whole; until then its name ends in .partial.
 """
 
-import json
 import os
 import sys
 from collections import deque
@@ -34,10 +33,13 @@ _ID = flags.DEFINE_string(
 )
 _OUTPUT = flags.DEFINE_string("output", "-", "Where JSON lines go; - is standard output.")
 _TOP_K = flags.DEFINE_integer(
-    "top_k", None, "Labels per text; 5, or all where there are fewer.", lower_bound=1
+    "top_k", None, "Labels per text at most; 5, or as --thresholds were chosen.", lower_bound=1
 )
 _MIN_PROBABILITY = flags.DEFINE_float(
     "min_probability", 0.0, "Leave out labels less probable than this.", 0.0, 1.0
+)
+_THRESHOLDS = flags.DEFINE_string(
+    "thresholds", None, "Leave out labels below theirs in this file of launch/thresholds.py."
 )
 axml_flags.require("run")
 
@@ -57,14 +59,18 @@ def main(argv: Sequence[str]) -> None:
     name = "standard input" if _INPUT.value == "-" else _INPUT.value
     found = open_new_texts(_input(name), name, _FORMAT.value, _TEXT.value, _ID.value)
     # jax takes seconds to import; mistakes on the command line are told before that.
+    from axml_jax.decisions import read_thresholds
+    from axml_jax.jsonio import json_lines
     from axml_jax.model import load
     from axml_jax.progress import progress, say
 
     model = load(_RUN.value)
-    if _TOP_K.value and _TOP_K.value > len(model.label_names):
-        raise ConfigError(
-            f"--top_k is {_TOP_K.value}, but the model has {len(model.label_names)} labels."
-        )
+    thresholds, top_k = None, _TOP_K.value
+    if top_k and top_k > len(model.label_names):
+        raise ConfigError(f"--top_k is {top_k}, but the model has {len(model.label_names)} labels.")
+    if _THRESHOLDS.value:
+        thresholds, of_lists = read_thresholds(_THRESHOLDS.value, model)
+        top_k = top_k or of_lists
     if found.reason:
         say(f"{name} is read as {found.format}: {found.reason}; --format {LINES} overrules it")
     waiting: deque[dict[str, int | str]] = deque()  # read ahead of their answers
@@ -74,24 +80,18 @@ def main(argv: Sequence[str]) -> None:
             waiting.append({"line": new.line, "id": new.id} if new.id else {"line": new.line})
             yield new.text
 
-    answers = model.predict_stream(texts(), _TOP_K.value, _MIN_PROBABILITY.value)
+    answers = model.predict_stream(texts(), top_k, _MIN_PROBABILITY.value, thresholds)
     # A pipe can be read only once, so nothing is counted there; rows of CSV are no lines.
     counted = os.path.isfile(_INPUT.value) and found.format != "csv"
     total = sum(1 for _ in read_byte_lines(_INPUT.value)) if counted else None
-    to_standard_output = _OUTPUT.value == "-"
-    partial = f"{_OUTPUT.value}.partial"
-    place = sys.stdout.fileno() if to_standard_output else partial
     written = 0
-    with open(place, "w", encoding="utf-8", closefd=not to_standard_output) as output:
+    with json_lines(_OUTPUT.value) as write:
         for labels in progress(answers, "predicting", total):
             # A label without a title has no such entry.
             named = [{k: v for k, v in x._asdict().items() if v is not None} for x in labels]
-            record = {**waiting.popleft(), "labels": named}
-            # ASCII: a label's name cannot send control codes to a terminal.
-            output.write(json.dumps(record, ensure_ascii=to_standard_output) + "\n")
+            write({**waiting.popleft(), "labels": named})
             written += 1
-    if not to_standard_output:
-        os.replace(partial, _OUTPUT.value)
+    if _OUTPUT.value != "-":
         say(f"{written:,} lines in {_OUTPUT.value}")
 
 

@@ -145,6 +145,7 @@ def test_memory_of_all_logits_does_not_grow_with_the_labels(
         devices = jax.local_devices()[:1]
         one = Predictor(model, zeros, max_tokens=40, batch_size=64, devices=devices)
         documents = [np.ones(40, np.int32)] * 70
+        next(one.all_logits(documents))  # compiles
         tracemalloc.start()
         try:
             seen = sum(len(places) for places, _ in one.all_logits(documents))
@@ -152,7 +153,7 @@ def test_memory_of_all_logits_does_not_grow_with_the_labels(
         finally:
             tracemalloc.stop()
         assert seen == 70
-        assert peak < 4 * 4 * entries + 2**20
+        assert peak < 3 * 4 * entries
         rows = min(64, entries // num_labels)
         batch = np.ones((rows, 40), np.int32), np.full(rows, 40, np.int32)
         dealt = ByDocuments().dealt(batch, devices)
