@@ -170,20 +170,21 @@ def label_wise(study: Study) -> Table:
                 longest = study.result(data, system, "predict")["longest"]
                 listed[f"{system.shown} on {data.name}"] = longest
         paper, groups = published.of_table(6, data.paper) or [], study.groups(data)
+        if len(groups) != len(paper):
+            paper = []  # the second of two groups is not the second of three
         for number, group in enumerate(groups):
             below = f"{group.lowest} ≤ t" + (f" < {group.below}" if group.below else "")
             about = (data.name, below, f"{len(group.labels):,}", f"{100 * group.share:.2f}")
             for kind in kinds:
                 found = {n: area["means"][number][kinds.index(kind)] for n, area in areas.items()}
-                # The second of two groups is not the second of three.
-                theirs = paper[number] if len(groups) == len(paper) else {}
+                theirs = paper[number] if paper else {}
                 rows += beside((*about, kind), found, theirs.get(kind, {}), best=True)
         columns |= dict.fromkeys(areas)
         columns |= dict.fromkeys(paper[0]["AUC"] if paper else ())
     notes = [
         "t: occurrences in the split that is scored; the groups are of labels of at least five, "
         "and of total occurrence as equal as possible. The paper's groups, the first to the third, "
-        "have bounds of their own.",
+        "have bounds of their own; they stand beside three groups only.",
         "What was trained here: from the scores of all labels; labels that Parabel's search did "
         "not reach are tied below the others.",
     ]

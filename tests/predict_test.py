@@ -137,6 +137,7 @@ def test_memory_of_all_logits_does_not_grow_with_the_labels(
 ) -> None:
     entries = 1 << 16
     monkeypatch.setattr(predict, "_ALL_LOGITS", entries)
+    needed = []
     for num_labels in (1 << 11, 1 << 15):
         model = kind(num_words=50, width=4, num_labels=num_labels, hidden=2, fully_connected=(2,))
         tokens, lengths = jnp.ones((1, 2), jnp.int32), jnp.ones((1,), jnp.int32)
@@ -160,8 +161,8 @@ def test_memory_of_all_logits_does_not_grow_with_the_labels(
         compiled = ByDocuments().compiled_logits(model, devices).lower(one.variables, dealt)
         memory = compiled.compile().memory_analysis()
         assert memory.output_size_in_bytes == 4 * entries
-        # The attention has all tokens of a tile of labels, whose size does not depend on L.
-        assert memory.temp_size_in_bytes < 3 * 2**20
+        needed.append(memory.temp_size_in_bytes)
+    assert needed[1] <= needed[0] < 8 * 2**20
 
 
 def test_no_documents_no_answers(variables: Any) -> None:
