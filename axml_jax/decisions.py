@@ -91,7 +91,7 @@ def read_thresholds(path: str | os.PathLike[str], model: Model) -> tuple[Thresho
       InputError: No such file, not of thresholds for logits, or of other labels.
     """
     read = read_json(path, _REMEDY)
-    expected = {"kind": str, "common": (int, float), "labels": dict, "top_k": int}
+    expected: dict[str, Any] = {"kind": str, "common": (int, float), "labels": dict, "top_k": int}
     if not isinstance(read, dict) or not all(
         isinstance(read.get(name), kind) for name, kind in expected.items()
     ):

@@ -351,9 +351,12 @@ class ByDocumentsAndLabels:
         def scores(module: TextModel, documents: tuple[Array, Array]) -> Array:
             return module.scores(*self._row((module.encode(*documents), documents[1])))
 
+        def own(variables: Any, documents: Any) -> Any:
+            return part.apply(variables, documents, method=scores)
+
         def dealt(variables: Any, documents: Any) -> Array:
             return jax.shard_map(
-                lambda variables, documents: part.apply(variables, documents, method=scores),
+                own,
                 mesh=mesh,
                 in_specs=(_specs(variables), _ROWS),
                 out_specs=PartitionSpec(DATA, LABELS),
