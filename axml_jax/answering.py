@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from axml_jax.analysis import Thresholds
 from axml_jax.data.new_texts import NewText
 from axml_jax.jsonio import whole_file
 from axml_jax.model import Model, Prediction
@@ -38,13 +39,14 @@ def answers(
     texts: Iterable[NewText],
     top_k: int | None = None,
     min_probability: float = 0.0,
+    thresholds: Thresholds | None = None,
 ) -> Iterator[tuple[NewText, list[Prediction]]]:
     """Each text, without its text, and its labels; memory for a few thousand texts only.
 
     Args:
       model: The model.
       texts: Texts; one with an error has labels that say nothing.
-      top_k, min_probability: As for `Model.predict`.
+      top_k, min_probability, thresholds: As for `Model.predict`.
     """
     waiting: deque[NewText] = deque()  # read ahead of their labels
 
@@ -54,7 +56,7 @@ def answers(
             # Predicted for even if bad: no more of those wait than are read ahead.
             yield new.text
 
-    for labels in model.predict_stream(read(), top_k, min_probability):
+    for labels in model.predict_stream(read(), top_k, min_probability, thresholds):
         yield waiting.popleft(), labels
 
 

@@ -22,7 +22,7 @@ from axml_jax.baselines.predictions import Predictions, write_predictions
 from axml_jax.data.store import TRAIN, Split, Store, open_store
 from axml_jax.data.text import UNK
 from axml_jax.data.titles import shown_label
-from axml_jax.model import DEFAULT_TOP_K, load
+from axml_jax.model import DEFAULT_TOP_K, Model, load
 from axml_jax.tables import printable, show_table
 
 _EXAMPLE_WORDS = 40
@@ -107,9 +107,7 @@ def evaluate_run(
         },
         "evaluated_with": runs.environment(),
     }
-    own = data.fingerprint == model.description["data"]["fingerprint"]
-    of_store = "" if own else f"{data.path.resolve().name}_"
-    runs.write_json(folder / f"evaluation_{of_store}{split}.json", record)
+    runs.write_json(record_path(folder, "evaluation", model, data, split), record)
     print_scores(record["scores"], split, data)
     if record["unknown_to_model"]["entries"]:
         print(
@@ -119,6 +117,15 @@ def evaluate_run(
     for i in _spread(len(documents), examples):
         _print_example(data, split, i, predicted.cut(min(shown, known)))
     return record
+
+
+def record_path(
+    run_folder: str | os.PathLike[str], what: str, model: Model, data: Store, split: str
+) -> pathlib.Path:
+    """RUN/WHAT_SPLIT.json, or RUN/WHAT_STORE_SPLIT.json for another store than the training's."""
+    own = data.fingerprint == model.description["data"]["fingerprint"]
+    of_store = "" if own else f"{data.path.resolve().name}_"
+    return pathlib.Path(run_folder) / f"{what}_{of_store}{split}.json"
 
 
 def evaluate_files(

@@ -145,6 +145,11 @@ class Layout(Protocol):
         has the documents in order and k last.
         """
 
+    def compiled_logits(
+        self, model: TextModel, devices: Sequence[Any]
+    ) -> Callable[[Any, Any], Array]:
+        """Like `compiled_top_k` for the logits of all labels, and perhaps others after them."""
+
 
 class ByDocuments:
     """Every device has all weights and some documents: `jax.pmap` over them."""
@@ -205,6 +210,14 @@ class ByDocuments:
             return model.apply(variables, *documents, k, method="top_k")
 
         return jax.pmap(top_k, axis_name=AXIS, in_axes=(None, 0), devices=list(devices))
+
+    def compiled_logits(
+        self, model: TextModel, devices: Sequence[Any]
+    ) -> Callable[[Any, Any], Array]:
+        def logits(variables: Any, documents: Any) -> Any:
+            return model.apply(variables, *documents)
+
+        return jax.pmap(logits, axis_name=AXIS, in_axes=(None, 0), devices=list(devices))
 
     @staticmethod
     def _mesh(devices: Sequence[Any]) -> Mesh:
@@ -364,6 +377,28 @@ class ByDocumentsAndLabels:
                 mesh=mesh,
                 in_specs=(_specs(variables), _ROWS),
                 out_specs=(_ROWS, _ROWS),
+                check_vma=False,
+            )(variables, documents)
+
+        return jax.jit(dealt)
+
+    def compiled_logits(
+        self, model: TextModel, devices: Sequence[Any]
+    ) -> Callable[[Any, Any], Array]:
+        mesh, part = self.mesh(devices), model.clone(num_labels=self._share)
+
+        def scores(module: TextModel, documents: tuple[Array, Array]) -> Array:
+            return module.scores(*self._row((module.encode(*documents), documents[1])))
+
+        def own(variables: Any, documents: Any) -> Any:
+            return part.apply(variables, documents, method=scores)
+
+        def dealt(variables: Any, documents: Any) -> Array:
+            return jax.shard_map(
+                own,
+                mesh=mesh,
+                in_specs=(_specs(variables), _ROWS),
+                out_specs=PartitionSpec(DATA, LABELS),
                 check_vma=False,
             )(variables, documents)
 

@@ -14,6 +14,7 @@ import scipy.sparse
 from scipy.special import expit
 
 from axml_jax import metrics
+from axml_jax.analysis import Thresholds
 from axml_jax.baselines import parabel
 from axml_jax.config import Config
 from axml_jax.data.base import Base, read_base
@@ -57,6 +58,11 @@ class Ranker(Protocol):
 
         A list may end early: in -inf and -1.
         """
+
+    def all_logits(
+        self, documents: Sequence[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields some documents' (places int64 [n], logits float32 [n, L]) at a time."""
 
 
 class Model:
@@ -108,7 +114,11 @@ class Model:
         self._ranker = ranker
 
     def predict(
-        self, texts: Iterable[str], top_k: int | None = None, min_probability: float = 0.0
+        self,
+        texts: Iterable[str],
+        top_k: int | None = None,
+        min_probability: float = 0.0,
+        thresholds: Thresholds | None = None,
     ) -> list[list[Prediction]]:
         """The best labels of each text, best first.
 
@@ -117,34 +127,50 @@ class Model:
           top_k: Labels wanted of each text, at most as many as there are; None for five, or
             for all where there are fewer.
           min_probability: Leave out labels less probable than this.
+          thresholds: Leave out labels whose logits do not reach theirs; [L], for logits.
 
         Returns:
           A list a text, in input order.
         """
-        return list(self.predict_stream(texts, top_k, min_probability))
+        return list(self.predict_stream(texts, top_k, min_probability, thresholds))
 
     def predict_stream(
-        self, texts: Iterable[str], top_k: int | None = None, min_probability: float = 0.0
+        self,
+        texts: Iterable[str],
+        top_k: int | None = None,
+        min_probability: float = 0.0,
+        thresholds: Thresholds | None = None,
     ) -> Iterator[list[Prediction]]:
         """Like `predict`, text by text, with memory for a few thousand texts only."""
         _refuse_single_string(texts)
         if not 0.0 <= min_probability <= 1.0:
             raise ValueError(f"min_probability is {min_probability}; it must be from 0 to 1.")
+        least = np.full(len(self.label_names), -np.inf)
+        if thresholds is not None:
+            if thresholds.by_label.shape != least.shape:
+                raise ValueError(
+                    f"there are {len(thresholds.by_label)} thresholds and {len(least)} labels."
+                )
+            least = thresholds.by_label
         # The generator begins after the checks: they speak now, not at the first answer.
         if top_k is None:
             top_k = min(DEFAULT_TOP_K, len(self.label_names))
         rows = self.predict_ids(map(self.encode, texts), top_k)
-        return (self._named(*row, min_probability) for row in rows)
+        return (self._named(*row, min_probability, least) for row in rows)
 
     def _named(
-        self, logits: np.ndarray, label_ids: np.ndarray, min_probability: float
+        self,
+        logits: np.ndarray,
+        label_ids: np.ndarray,
+        min_probability: float,
+        least: np.ndarray,
     ) -> list[Prediction]:
         # float64, so that a large logit's probability stays below 1 for longer.
         probabilities = expit(logits.astype(np.float64))
         return [
             Prediction(self.label_names[i], float(probability), float(logit), self.label_titles[i])
             for i, probability, logit in zip(label_ids, probabilities, logits, strict=True)
-            if probability >= min_probability and i != PAD
+            if probability >= min_probability and i != PAD and logit >= least[i]
         ]
 
     def predict_ids(
@@ -164,6 +190,19 @@ class Model:
                 f"be from 1 to {len(self.label_names)}."
             )
         return self._ranker.top_k(documents, top_k)
+
+    def all_logits(
+        self, documents: Sequence[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Some documents' (places int64 [n], logits float32 [n, L]) at a time, labels by id.
+
+        Each document has its turn once, in what order suits; nothing is ranked, and n x L stays
+        small.  Labels that Parabel does not find have -inf.
+
+        Args:
+          documents: int32 token ids of each document, by this model's vocabulary.
+        """
+        return self._ranker.all_logits(documents)
 
     def encode(self, text: str) -> np.ndarray:
         """The int32 token ids of a text, cut where training documents were."""
@@ -263,7 +302,7 @@ def load(run_folder: str | os.PathLike[str]) -> Model:
     """
     run = read_run(run_folder)
     if run.module is None:
-        ranker = parabel.load(run.folder, len(run.vocabulary))
+        ranker = parabel.load(run.folder, len(run.vocabulary), len(run.labels["names"]))
         return Model(run.config, run.description, run.vocabulary, run.labels, None, {}, ranker)
     with _layout(run.config, run.module.num_labels).workspace():
         variables = read_variables(run)

@@ -1,4 +1,4 @@
-"""The best labels of documents, in bounded memory and in input order.
+"""The best labels of documents, or the logits of all, in bounded memory.
 
 Ranking is on logits, never on probabilities, which saturate.  Knows nothing about files.
 """
@@ -23,6 +23,8 @@ from axml_jax.models.text_model import TextModel
 _WINDOW_BATCHES = 32
 # Batches that the host may run ahead of the device: whoever ends between two waits for them.
 _AHEAD = 4
+# Logits of all labels that a batch may have on its devices: 32 MB.
+_ALL_LOGITS = 1 << 23
 
 
 def predict_buckets(max_tokens: int) -> tuple[int, ...]:
@@ -61,7 +63,7 @@ class Predictor:
         self.variables = variables
         self._batch_size = -(-batch_size // len(self._devices)) * len(self._devices)
         self._buckets = predict_buckets(max_tokens)
-        self._compiled: dict[int, Callable[..., Any]] = {}
+        self._compiled: dict[int | None, Callable[..., Any]] = {}
 
     @property
     def variables(self) -> Any:
@@ -96,36 +98,67 @@ class Predictor:
         logits, label_ids = zip(*rows, strict=True)
         return np.stack(logits), np.stack(label_ids)
 
+    def all_logits(
+        self, documents: Sequence[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields some documents' (places int64 [n], logits float32 [n, L]) at a time, unranked.
+
+        Each document has its turn once, documents of like lengths together.  Beside what encodes
+        documents, memory is that of two batches' logits, a batch of no more documents than 32 MB
+        have room for (or one a device).
+
+        Args:
+          documents: As for `top_k`.
+        """
+        devices = len(self._devices)
+        most = max(1, _ALL_LOGITS // self._model.num_labels // devices) * devices
+        run = self._step(None)
+        before: tuple[np.ndarray, Any] | None = None
+        for places, dealt in self._batches(documents, min(self._batch_size, most)):
+            found = run(self.variables, dealt)
+            if before is not None:
+                yield self._fetched(*before)
+            before = places, found
+        if before is not None:
+            yield self._fetched(*before)
+
+    def _fetched(self, places: np.ndarray, found: Any) -> tuple[np.ndarray, np.ndarray]:
+        logits = np.asarray(found).reshape(-1, found.shape[-1])
+        logits = logits[: len(places), : self._model.num_labels]
+        _require_finite(logits)
+        return places, logits
+
     def _window(self, documents: list[np.ndarray], k: int) -> tuple[np.ndarray, np.ndarray]:
-        order = np.argsort([len(document) for document in documents], kind="stable")
         logits = np.empty((len(documents), k), np.float32)
         label_ids = np.empty((len(documents), k), np.int32)
         run = self._step(k)
         pending: deque[tuple[np.ndarray, Any]] = deque()
 
         def take() -> None:
-            rows, (some_logits, some_ids) = pending.popleft()
-            logits[rows] = np.asarray(some_logits).reshape(-1, k)[: len(rows)]
-            label_ids[rows] = np.asarray(some_ids).reshape(-1, k)[: len(rows)]
+            places, (some_logits, some_ids) = pending.popleft()
+            logits[places] = np.asarray(some_logits).reshape(-1, k)[: len(places)]
+            label_ids[places] = np.asarray(some_ids).reshape(-1, k)[: len(places)]
 
-        for first in range(0, len(order), self._batch_size):
-            self._between()
-            rows = order[first : first + self._batch_size]
-            token_ids, lengths = pad_documents(
-                [documents[row] for row in rows], self._rows(len(documents)), self._buckets
-            )
-            dealt = self._layout.dealt((token_ids, lengths), self._devices)
-            pending.append((rows, run(self.variables, dealt)))
+        for places, dealt in self._batches(documents, self._batch_size):
+            pending.append((places, run(self.variables, dealt)))
             if len(pending) > _AHEAD:
                 take()
         while pending:
             take()
-        if not np.isfinite(logits).all():
-            raise InputError(
-                "the model's scores are not finite: its weights are not, so training has "
-                "diverged. Train anew with a lower config.train.learning_rate."
-            )
+        _require_finite(logits)
         return logits, label_ids
+
+    def _batches(
+        self, documents: Sequence[np.ndarray], size: int
+    ) -> Iterator[tuple[np.ndarray, Any]]:
+        """The places of some documents and what the compiled functions read, by length."""
+        order = np.argsort([len(document) for document in documents], kind="stable")
+        rows = min(size, self._rows(len(documents)))
+        for first in range(0, len(order), size):
+            self._between()
+            places = order[first : first + size]
+            padded = pad_documents([documents[place] for place in places], rows, self._buckets)
+            yield places, self._layout.dealt(padded, self._devices)
 
     def _rows(self, documents: int) -> int:
         """Rows of a batch: fewer than batch_size for a handful of documents."""
@@ -133,7 +166,20 @@ class Predictor:
         few = devices * 2 ** int(np.ceil(np.log2(max(documents / devices, 1))))
         return min(self._batch_size, few)
 
-    def _step(self, k: int) -> Callable[..., Any]:
+    def _step(self, k: int | None) -> Callable[..., Any]:
+        """What is compiled for the best k labels, or for all logits."""
         if k not in self._compiled:
-            self._compiled[k] = self._layout.compiled_top_k(self._model, k, self._devices)
+            self._compiled[k] = (
+                self._layout.compiled_logits(self._model, self._devices)
+                if k is None
+                else self._layout.compiled_top_k(self._model, k, self._devices)
+            )
         return self._compiled[k]
+
+
+def _require_finite(logits: np.ndarray) -> None:
+    if not np.isfinite(logits).all():
+        raise InputError(
+            "the model's scores are not finite: its weights are not, so training has "
+            "diverged. Train anew with a lower config.train.learning_rate."
+        )

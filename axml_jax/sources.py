@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import pathlib
 from collections.abc import Sequence
-from itertools import islice
 
 import numpy as np
 from jaxtyping import Float32, Int
@@ -19,10 +18,11 @@ from axml_jax.data.corpus import read_lines
 from axml_jax.data.store import Split, Store
 from axml_jax.errors import InputError
 from axml_jax.model import Model
-from axml_jax.progress import progress, say
-from axml_jax.top_k import PAD
+from axml_jax.progress import bar, progress, say
 
-_BLOCK_ENTRIES = 1 << 24  # logits of a block of documents: 64 MB
+# Logits of a block of documents: 128 MB.  A block's part of a label is written as a whole, and the
+# longer it is, the fewer times a page of the file is.
+_BLOCK_ENTRIES = 1 << 25
 
 
 def documents_of(data: Store, split: str) -> Split:
@@ -48,7 +48,13 @@ def require_same_ids(model: Model, data: Store) -> None:
         )
 
 
-def from_model(model: Model, data: Store, split: str, top_k: int) -> Predictions:
+def from_model(
+    model: Model,
+    data: Store,
+    split: str,
+    top_k: int,
+    chosen: Int[np.ndarray, " N"] | None = None,
+) -> Predictions:
     """Predicts a split.
 
     Args:
@@ -56,6 +62,7 @@ def from_model(model: Model, data: Store, split: str, top_k: int) -> Predictions
       data: The store.
       split: Its split.
       top_k: Labels wanted of each document; fewer where the model has fewer.
+      chosen: Documents of the split wanted; None for all.
 
     Returns:
       Logits, in the label ids of the store.
@@ -66,8 +73,9 @@ def from_model(model: Model, data: Store, split: str, top_k: int) -> Predictions
     require_same_ids(model, data)
     documents = documents_of(data, split)
     top_k = min(top_k, len(model.label_names))
-    answers = model.predict_ids((documents.document(i) for i in range(len(documents))), top_k)
-    rows = list(progress(answers, f"predicting {split}", len(documents)))
+    wanted = range(len(documents)) if chosen is None else chosen.tolist()
+    answers = model.predict_ids(map(documents.document, wanted), top_k)
+    rows = list(progress(answers, f"predicting {split}", len(wanted)))
     logits, label_ids = (np.stack(part) for part in zip(*rows, strict=True))
     return from_lists(label_ids, logits, len(data.label_names))
 
@@ -81,6 +89,8 @@ def write_all_logits(
 ) -> Float32[np.ndarray, "N C"]:
     """Writes a model's logits for whole labels to a file that may be larger than memory.
 
+    Nothing is ranked; a block of documents (128 MB) is in memory beside what the model needs.
+
     Args:
       model, data, split: As for `from_model`.
       path: A .npy file, label by label: what reads it by labels reads it once.
@@ -93,17 +103,18 @@ def write_all_logits(
     documents = documents_of(data, split)
     shape = (len(labels), len(documents))
     written = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-    known = len(model.label_names)
-    answers = model.predict_ids((documents.document(i) for i in range(len(documents))), known)
-    rows = iter(progress(answers, f"predicting {split}", len(documents)))
-    step = max(1, _BLOCK_ENTRIES // len(data.label_names))
-    for begin in range(0, len(documents), step):
-        block = np.full((step, len(data.label_names)), -np.inf, np.float32)
-        for row, (logits, label_ids) in enumerate(islice(rows, step)):
-            found = label_ids != PAD
-            block[row, label_ids[found]] = logits[found]
-        end = min(begin + step, len(documents))
-        written[:, begin:end] = block[: end - begin, labels].T
+    known = labels < len(model.label_names)
+    ids = np.where(known, labels, 0)
+    step = min(len(documents), max(1, _BLOCK_ENTRIES // max(len(labels), 1)))
+    block = np.empty((step, len(labels)), np.float32)
+    with bar(f"scoring all labels of {split}", len(documents)) as advance:
+        for begin in range(0, len(documents), step):
+            end = min(begin + step, len(documents))
+            some = [documents.document(i) for i in range(begin, end)]
+            for places, logits in model.all_logits(some):
+                block[places] = np.where(known, logits[:, ids], -np.inf)
+                advance(len(places))
+            written[:, begin:end] = block[: end - begin].T
     written.flush()
     return written.T
 

@@ -187,6 +187,9 @@ class Study:
             key["parts"] = [self._key(data, by_key[part], "predict") for part in system.parts]
         if step in ("predict", "areas") and not system.files:
             key["top_k"] = self.top_k
+        if step == "areas":
+            # Its means are of these groups, as the table is that shows them.
+            key["groups"] = [group.lowest for group in self.groups(data)]
         return key
 
     def _preparing(self) -> dict[str, Any]:

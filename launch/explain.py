@@ -45,8 +45,10 @@ def _documents() -> Iterator[Document]:
         raise ConfigError("--separator is empty; without it, white space separates labels.")
     if not _INPUT.value:
         return map(Document, _TEXT.value)
-    reading = {"format": _INPUT_FORMAT.value, "text_fields": _FIELDS.value}
-    return open_labelled_texts(_INPUT.value, _LABELS.value, separator=_SEPARATOR.value, **reading)
+    return open_labelled_texts(
+        *(_INPUT.value, _LABELS.value),
+        format=_INPUT_FORMAT.value, text_fields=_FIELDS.value, separator=_SEPARATOR.value,
+    )  # fmt: skip
 
 
 def _is_picture() -> bool:

@@ -39,6 +39,9 @@ _TOP_K = flags.DEFINE_integer(
 _MIN_PROBABILITY = flags.DEFINE_float(
     "min_probability", 0.0, "Leave out labels less probable than this.", 0.0, 1.0
 )
+_THRESHOLDS = flags.DEFINE_string(
+    "thresholds", None, "Leave out labels below theirs in this file of launch/thresholds.py."
+)
 _ON_BAD_ROW = flags.DEFINE_enum(
     "on_bad_row",
     "auto",
@@ -47,7 +50,6 @@ _ON_BAD_ROW = flags.DEFINE_enum(
     "its place, and exit with status 3 at the end; or stop at it. auto answers on standard input, "
     "where somebody waits for the next answers, and stops in a file, which can be mended first.",
 )
-_SOME_BAD = 3  # the exit status
 axml_flags.require("run")
 
 
@@ -65,20 +67,23 @@ def main(argv: Sequence[str]) -> None:
     stops = _ON_BAD_ROW.value == "stop" or (_ON_BAD_ROW.value == "auto" and _INPUT.value != "-")
     if _TOP_K.value:
         axml_flags.check_top_k(_TOP_K.value, _RUN.value)
-    lines = _lines(name)
-    found = open_new_texts(lines, name, _FORMAT.value, _TEXT.value, _ID.value, stops)
+    found = open_new_texts(_lines(name), name, _FORMAT.value, _TEXT.value, _ID.value, stops)
     # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax.answering import answers, write_answers
+    from axml_jax.decisions import read_thresholds
     from axml_jax.model import load
     from axml_jax.progress import say
 
-    model = load(_RUN.value)
+    model, thresholds, top_k = load(_RUN.value), None, _TOP_K.value
+    if _THRESHOLDS.value:
+        thresholds, chosen_among = read_thresholds(_THRESHOLDS.value, model)
+        top_k = top_k or chosen_among
     if found.reason:
         say(f"{name} is read as {found.format}: {found.reason}; --format {LINES} overrules it")
     # A pipe can be read only once, so nothing is counted there; rows of CSV are no lines.
     counted = stops and os.path.isfile(_INPUT.value) and found.format != "csv"
     total = sum(1 for _ in read_byte_lines(_INPUT.value)) if counted else None
-    answered = answers(model, found.texts, _TOP_K.value, _MIN_PROBABILITY.value)
+    answered = answers(model, found.texts, top_k, _MIN_PROBABILITY.value, thresholds)
     done = write_answers(answered, _OUTPUT.value, total)
     if _OUTPUT.value != "-":
         say(f"{done.written:,} lines in {_OUTPUT.value}")
@@ -87,7 +92,7 @@ def main(argv: Sequence[str]) -> None:
             f"{done.bad:,} of {done.written:,} texts cannot be read, and have an error in their "
             f"place; the first: {printable(str(done.first.error))}"
         )
-        sys.exit(_SOME_BAD)
+        sys.exit(3)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Predictions: in input order, independent of company, in bounded memory, ranked by logits."""
 
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 from axml_jax import predict
 from axml_jax.errors import InputError
+from axml_jax.layout import ByDocuments
+from axml_jax.models import XMLRNN
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.predict import Predictor, predict_buckets
 
@@ -108,6 +111,60 @@ def test_input_is_read_by_windows_never_as_a_whole(variables: Any) -> None:
         next(answers)
         # A window is two batches of four.
         assert read == 8 * -(-answered // 8)
+
+
+@pytest.mark.parametrize(("devices", "entries"), [(1, 1), (1, 3 * L), (4, 1), (4, 1 << 20)])
+def test_all_logits_unranked(
+    devices: int,
+    entries: int,
+    variables: Any,
+    expected: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(predict, "_ALL_LOGITS", entries)
+    found = list(predictor(variables, devices).all_logits(DOCUMENTS))
+    places = np.concatenate([some for some, _ in found])
+    np.testing.assert_array_equal(np.sort(places), range(len(DOCUMENTS)))
+    logits = np.concatenate([some for _, some in found])
+    np.testing.assert_allclose(logits, expected[places], rtol=1e-4)
+    assert logits.dtype == np.float32
+    most = max(devices, min(4, entries // L))
+    assert max(len(some) for some, _ in found) == most
+    assert list(predictor(variables, devices).all_logits([])) == []
+
+
+@pytest.mark.parametrize("kind", [AttentionXML, XMLRNN])
+def test_memory_of_all_logits_does_not_grow_with_the_labels(
+    kind: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = 1 << 16
+    monkeypatch.setattr(predict, "_ALL_LOGITS", entries)
+    needed = []
+    for num_labels in (1 << 11, 1 << 15):
+        model = kind(num_words=50, width=4, num_labels=num_labels, hidden=2, fully_connected=(2,))
+        tokens, lengths = jnp.ones((1, 2), jnp.int32), jnp.ones((1,), jnp.int32)
+        shapes = jax.eval_shape(model.init, jax.random.key(1), tokens, lengths)
+        zeros = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
+        devices = jax.local_devices()[:1]
+        one = Predictor(model, zeros, max_tokens=40, batch_size=64, devices=devices)
+        documents = [np.ones(40, np.int32)] * 70
+        next(one.all_logits(documents))  # compiles
+        tracemalloc.start()
+        try:
+            seen = sum(len(places) for places, _ in one.all_logits(documents))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert seen == 70
+        assert peak < 3 * 4 * entries
+        rows = min(64, entries // num_labels)
+        batch = np.ones((rows, 40), np.int32), np.full(rows, 40, np.int32)
+        dealt = ByDocuments().dealt(batch, devices)
+        run: Any = ByDocuments().compiled_logits(model, devices)  # what pmap returns
+        memory = run.lower(one.variables, dealt).compile().memory_analysis()
+        assert memory.output_size_in_bytes == 4 * entries
+        needed.append(memory.temp_size_in_bytes)
+    assert needed[1] <= needed[0] < 8 * 2**20
 
 
 def test_no_documents_no_answers(variables: Any) -> None:

@@ -38,7 +38,7 @@ def test_a_run_and_the_file_of_its_predictions_say_the_same(
 def test_all_logits_in_a_file(
     tiny_run: Path, tiny_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_BLOCK_ENTRIES", 7 * 15)  # seven documents a block
+    monkeypatch.setattr(sources, "_BLOCK_ENTRIES", 7 * 3)  # seven documents a block
     model, labels = load(tiny_run), np.array([14, 3, 0])
     written = sources.write_all_logits(model, tiny_store, "test", tmp_path / "all.npy", labels)
     lists = sources.from_model(model, tiny_store, "test", 8).matrix().toarray()

@@ -7,13 +7,12 @@ sparse matrices of scores in which every stored entry, zeros too, is a predictio
 
 from axml_jax.analysis.calibration import Reliability, plot_reliability, reliability
 from axml_jax.analysis.intervals import Interval, bootstrap_intervals
+from axml_jax.analysis.label_groups import LabelGroup, label_groups
 from axml_jax.analysis.label_wise import (
     LabelAreas,
-    LabelGroup,
     group_means,
     label_areas,
     label_areas_from_lists,
-    label_groups,
 )
 from axml_jax.analysis.ranks import Comparison, average_ranks, compare_pairs, overlap
 from axml_jax.analysis.thresholds import Thresholds, choose_thresholds, decide

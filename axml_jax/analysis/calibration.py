@@ -12,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
+from axml_jax.errors import ConfigError
 from axml_jax.metric_terms import binary, checked_truth
 
 
@@ -97,10 +98,15 @@ def plot_reliability(result: Reliability, path: str | os.PathLike[str], title: s
       title: Stands above it.
 
     Raises:
-      ImportError: matplotlib, of the extra "bench", is not installed.
+      ConfigError: matplotlib is not installed.
     """
-    from matplotlib.figure import Figure
-
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ConfigError(
+            "the diagram needs matplotlib, which is not installed: pip install 'matplotlib>=3.9', "
+            "or axml_jax with its extra: pip install -e '.[plot]'"
+        ) from error
     figure = Figure(figsize=(4.5, 5.5), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     width = np.diff(result.edges)

@@ -1,4 +1,4 @@
-"""Metrics label by label: areas under curves in groups of labels of like frequency (Table 6).
+"""Metrics label by label: areas under curves, and their means over groups of labels (Table 6).
 
 NumPy and SciPy only; knows nothing about models or files.
 """
@@ -6,13 +6,13 @@ NumPy and SciPy only; knows nothing about models or files.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Float, Int
 
+from axml_jax.analysis.label_groups import LabelGroup
 from axml_jax.metric_terms import checked_truth
 
 _BLOCK_ENTRIES = 1 << 22  # scores of a block of labels: tens of MB
@@ -30,67 +30,6 @@ class LabelAreas(NamedTuple):
     labels: Int[np.ndarray, " C"]
     auc: Float[np.ndarray, " C"]
     aupr: Float[np.ndarray, " C"]
-
-
-class LabelGroup(NamedTuple):
-    """Labels of like frequency.
-
-    Attributes:
-      lowest: Occurrences of the rarest of them.
-      below: They all occur less often than this; None for the most frequent group.
-      labels: Label ids, most frequent first.
-      share: Their part of all occurrences of all labels, 0 to 1.
-    """
-
-    lowest: int
-    below: int | None
-    labels: Int[np.ndarray, " C"]
-    share: float
-
-
-def label_groups(
-    counts: Int[np.ndarray, " L"], at_least: int = 5, num_groups: int = 3
-) -> list[LabelGroup]:
-    """Parts labels by frequency into groups of total occurrence as equal as possible.
-
-    Labels of at least `at_least` occurrences are taken, most frequent first; group g ends where
-    the occurrences so far come nearest to g / num_groups of theirs (the earlier place of two).
-    Labels of equal frequency stay together.
-
-    Args:
-      counts: [L], occurrences of each label in the split that is scored.
-      at_least: Rarer labels are left out.
-      num_groups: How many groups; fewer come back where there are not as many frequencies.
-
-    Returns:
-      The groups, most frequent first.
-
-    Raises:
-      ValueError: counts is not [L], or a number is below 1.
-    """
-    counts = np.asarray(counts, np.int64)
-    if counts.ndim != 1 or at_least < 1 or num_groups < 1:
-        raise ValueError(
-            f"expected counts [L] and numbers of at least 1, got the shape {counts.shape}, "
-            f"at_least {at_least} and num_groups {num_groups}."
-        )
-    frequencies, sizes = np.unique(counts[counts >= at_least], return_counts=True)
-    frequencies, sizes = frequencies[::-1], sizes[::-1]
-    if not len(frequencies):
-        return []
-    so_far = np.cumsum(frequencies * sizes)
-    goals = so_far[-1] * np.arange(1, num_groups) / num_groups
-    cuts = [int(np.argmin(np.abs(so_far - goal))) + 1 for goal in goals]
-    edges = np.unique([0, *cuts, len(frequencies)])
-    order = np.argsort(-counts, kind="stable")
-    groups = []
-    for begin, end in pairwise(edges.tolist()):
-        lowest = int(frequencies[end - 1])
-        below = int(frequencies[begin - 1]) if begin else None
-        members = (counts >= lowest) & (counts < (below if below else counts.max() + 1))
-        share = float(counts[members].sum() / counts.sum())
-        groups.append(LabelGroup(lowest, below, order[members[order]], share))
-    return groups
 
 
 def label_areas(
@@ -145,7 +84,8 @@ def label_areas_from_lists(
 
     What a label's score is where it is not listed is unknown.  Assumed is that it lies below every
     score that the label is listed with, and among those documents that all are equal ("tied": the
-    order is chance), or that the true ones come last ("last": the least that the areas can be).
+    order is chance), or that the true ones come last, one by one ("last": the least that the areas
+    can be under this assumption, for no two documents share a rank there).
     Lists cut at K are no ranking of a label's documents: a label may be listed with a low score in
     one document and not with a higher one in another, where more labels fit.  The figures of two
     systems compare only at one K.
@@ -176,9 +116,11 @@ def label_areas_from_lists(
         true, false = _by_score(listed.data[span], hits)
         missed = len(true_rows) - true.sum()
         others = num_documents - len(true_rows) - false.sum()
-        rest = [(missed, others)] if unlisted == "tied" else [(0, others), (missed, 0)]
-        true = np.append(true, [pair[0] for pair in rest])
-        false = np.append(false, [pair[1] for pair in rest])
+        if unlisted == "tied":
+            true, false = np.append(true, missed), np.append(false, others)
+        else:
+            true = np.concatenate([true, [0], np.ones(missed, np.int64)])
+            false = np.concatenate([false, [others], np.zeros(missed, np.int64)])
         auc[at], aupr[at] = _areas(true, false)
     return LabelAreas(labels, auc, aupr)
 

@@ -15,7 +15,8 @@ from axml_jax.top_k import PAD, checked_ks
 
 # Differences are compared after rounding: 80.1 - 80.0 and 55.1 - 55.0 are the same difference.
 _DECIMALS = 9
-_EXACT_UP_TO = 50
+# All signs of so many pairs are counted in some 20 ms.
+_EXACT_UP_TO = 300
 
 
 class Comparison(NamedTuple):
@@ -61,9 +62,12 @@ def compare_pairs(first: Float[np.ndarray, " R"], second: Float[np.ndarray, " R"
     `metrics.per_document` are paired in the same way: R = N.
 
     Pairs without a difference are left out; differences of equal size share the mean of their
-    ranks.  With up to 50 pairs the rank sum is looked up in the distribution of sums of 1..R (as in
-    the paper; exact where no two sizes are equal), beyond in the normal approximation that takes
-    equal sizes into account.
+    ranks.  With up to 300 pairs that differ the p-value is exact, equal sizes or not: the part of
+    all choices of signs whose sum of ranks is at least as far from its mean.  Beyond that it is the
+    normal approximation with the variance of shared ranks (scipy.stats.wilcoxon).  With equal sizes
+    throughout it is the sign test.  (The paper's p-values are looked up as if no two sizes were
+    equal: against AnnexML in Table 2 it has 4.27e-3, here 4.09e-3; against Parabel in Table 3
+    6.10e-4, here 5.49e-4; all others are the same.)
 
     Args:
       first, second: float [R], the results in the same order.
@@ -86,8 +90,10 @@ def compare_pairs(first: Float[np.ndarray, " R"], second: Float[np.ndarray, " R"
     different = differences[differences != 0]
     p_value = 1.0
     if len(different):
-        method = "exact" if len(different) <= _EXACT_UP_TO else "asymptotic"
-        p_value = float(wilcoxon(different, method=method).pvalue)
+        if len(different) <= _EXACT_UP_TO:
+            p_value = _exact_p_value(different)
+        else:
+            p_value = float(wilcoxon(different, method="asymptotic").pvalue)
     return Comparison(p_value, *counts, len(differences) - sum(counts))
 
 
@@ -119,3 +125,21 @@ def overlap(
     for column in first[:, :k].T:
         shared += ((column[:, None] == second[:, :k]) & (column[:, None] != PAD)).any(axis=1)
     return shared / k
+
+
+def _exact_p_value(differences: np.ndarray) -> float:
+    """Two-sided, over all signs of the differences' ranks (SciPy's "exact" knows no equal ones).
+
+    Rank by rank, a sum comes from the same sum without it or from the lesser one with it, each with
+    a chance of a half.
+    """
+    # Shared ranks are halves.
+    doubled = np.rint(2 * rankdata(np.abs(differences))).astype(np.int64)
+    # The distribution is symmetric; its lower end adds up without loss.
+    lower = int(min(doubled[differences > 0].sum(), doubled[differences < 0].sum()))
+    chances = np.zeros(lower + 1)
+    chances[0] = 1.0
+    for rank in doubled:
+        chances /= 2
+        chances[rank:] = chances[rank:] + chances[:-rank]
+    return min(1.0, 2.0 * float(chances.sum()))

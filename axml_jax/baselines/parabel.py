@@ -99,13 +99,15 @@ class Parabel:
     Args:
       trees: omikuji's model.
       idf: float32 [V].
+      num_labels: L.
     """
 
-    def __init__(self, trees: Any, idf: Float[np.ndarray, " V"]) -> None:
+    def __init__(self, trees: Any, idf: Float[np.ndarray, " V"], num_labels: int) -> None:
         from sklearn.feature_extraction.text import TfidfTransformer
 
         self._trees = trees
         self._num_words = len(idf)
+        self._num_labels = num_labels
         self._weighting = TfidfTransformer(sublinear_tf=True)
         self._weighting.idf_ = idf
 
@@ -121,25 +123,46 @@ class Parabel:
           documents: int32 word ids of each document; read ahead by a window, never as a whole.
           k: Labels wanted.
         """
+        for found in self._found(documents, k):
+            logits, label_ids = np.full(k, -np.inf, np.float32), np.full(k, NO_LABEL, np.int32)
+            if found:
+                ids, scores = zip(*found, strict=True)
+                label_ids[: len(ids)] = ids
+                logits[: len(ids)] = log_odds(np.array(scores, np.float32))
+            yield logits, label_ids
+
+    def all_logits(
+        self, documents: Sequence[np.ndarray]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yields one document's (places int64 [1], logits float32 [1, L]) at a time.
+
+        Args:
+          documents: As for `top_k`.
+        """
+        for place, found in enumerate(self._found(documents, self._num_labels)):
+            logits = np.full((1, self._num_labels), -np.inf, np.float32)
+            if found:
+                ids, scores = zip(*found, strict=True)
+                logits[0, list(ids)] = log_odds(np.array(scores, np.float32))
+            yield np.array([place]), logits
+
+    def _found(self, documents: Iterable[np.ndarray], k: int) -> Iterator[list[tuple[int, float]]]:
+        """At most k pairs of label and probability of each document, best first."""
         stream = iter(documents)
         while window := list(islice(stream, _WINDOW)):
             features = self._weighting.transform(word_counts(window, self._num_words))
             for found in omikuji_trees.best_labels(self._trees, features, k):
                 found.sort(key=lambda pair: (-pair[1], pair[0]))
-                logits, label_ids = np.full(k, -np.inf, np.float32), np.full(k, NO_LABEL, np.int32)
-                if found:
-                    ids, scores = zip(*found, strict=True)
-                    label_ids[: len(ids)] = ids
-                    logits[: len(ids)] = log_odds(np.array(scores, np.float32))
-                yield logits, label_ids
+                yield found
 
 
-def load(run_folder: str | os.PathLike[str], num_words: int) -> Parabel:
+def load(run_folder: str | os.PathLike[str], num_words: int, num_labels: int) -> Parabel:
     """Loads the trees of a run.
 
     Args:
       run_folder: What `train` made.
       num_words: V, words of the run's vocabulary.
+      num_labels: L, its labels.
 
     Raises:
       ConfigError: The packages are missing.
@@ -163,7 +186,7 @@ def load(run_folder: str | os.PathLike[str], num_words: int) -> Parabel:
             f"{idf.shape}.",
             file=folder / _IDF,
         )
-    return Parabel(omikuji_trees.load(folder / _TREES, num_words), idf)
+    return Parabel(omikuji_trees.load(folder / _TREES, num_words), idf, num_labels)
 
 
 def train(config: Config, store: Store, run_folder: str | pathlib.Path) -> dict[str, Any]:
@@ -260,7 +283,8 @@ def _validate(
         truth = split.label_matrix(len(store.label_names))[parts.valid]
         documents = (split.document(int(i)) for i in parts.valid)
         kept = min(max(KS), store.num_train_labels)
-        rows = load(folder, len(store.vocabulary)).top_k(documents, kept)
+        trees = load(folder, len(store.vocabulary), store.num_train_labels)
+        rows = trees.top_k(documents, kept)
         values = metrics.evaluate(np.stack([ids for _, ids in rows]), truth, KS)
         record["validation"] = values
         seconds = seconds | {"validation_seconds": time.monotonic() - begin}

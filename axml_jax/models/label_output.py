@@ -8,7 +8,6 @@ from jax import lax
 from jax.nn import initializers
 from jaxtyping import Array, Float, Int
 
-from axml_kernels.blocks import into_blocks
 from axml_kernels.checks import checked_k
 from axml_kernels.reference import product
 from axml_kernels.streaming import Best, merged, no_best
@@ -70,15 +69,17 @@ class LabelOutput(nn.Module):
         k = checked_k(k, self.num_labels)
         weights, biases = self._parameters(z.shape[1])
         size = max(k, min(_BLOCK, self.num_labels))
-        blocks = (into_blocks(weights.astype(z.dtype), size, 0), into_blocks(biases, size, 0))
-        firsts = jnp.arange(len(blocks[0]), dtype=jnp.int32) * size
+        starts = jnp.arange(0, self.num_labels, size, dtype=jnp.int32)
 
-        def step(best: Best, block: tuple[Array, Array, Array]) -> tuple[Best, None]:
-            first, weights, biases = block
-            scores = product("bf,lf->bl", z, weights, self.precision) + biases[None]
+        def step(best: Best, start: Array) -> tuple[Best, None]:
+            # The last block begins earlier instead of being filled up, which would copy all
+            # weights, and leaves out what the one before has had.
+            first = jnp.minimum(start, self.num_labels - size)
+            own, bias = (lax.dynamic_slice_in_dim(x, first, size) for x in (weights, biases))
+            scores = product("bf,lf->bl", z, own.astype(z.dtype), self.precision) + bias[None]
             ids = first + jnp.arange(size, dtype=jnp.int32)
-            return merged(best, scores, ids, ids < self.num_labels), None
+            return merged(best, scores, ids, ids >= start), None
 
         nothing = no_best(z.shape[0], k, jnp.promote_types(z.dtype, jnp.float32))
-        logits, ids = lax.scan(step, nothing, (firsts, *blocks))[0]
+        logits, ids = lax.scan(step, nothing, starts)[0]
         return logits, ids

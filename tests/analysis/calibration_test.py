@@ -1,5 +1,6 @@
 """Calibration error and the reliability diagram."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 from axml_jax.analysis import plot_reliability, reliability
+from axml_jax.errors import ConfigError
 
 # Row 0 lists labels 0 (0.9) and 2 (0.2), row 1 label 1 (1.0), row 2 label 0 (0.0, stored).
 PROBABILITIES = sp.csr_matrix(
@@ -43,9 +45,15 @@ def test_what_comes_true_as_often_as_said_has_no_error() -> None:
 
 
 def test_the_picture(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib", reason="of the extra bench")
+    pytest.importorskip("matplotlib", reason="of the extra plot")
     plot_reliability(reliability(PROBABILITIES, TRUTH), tmp_path / "reliability.png")
     assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_one_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ConfigError, match=r"needs matplotlib.*pip install -e '\.\[plot\]'"):
+        plot_reliability(reliability(PROBABILITIES, TRUTH), tmp_path / "reliability.png")
 
 
 @pytest.mark.parametrize(

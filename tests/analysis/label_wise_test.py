@@ -1,6 +1,8 @@
 """AUC and AUPR label by label: by hand, by their definitions, beside scikit-learn."""
 
 import re
+import time
+from itertools import combinations, pairwise, permutations
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +122,8 @@ def test_unlisted_documents_rank_below(unlisted: str) -> None:
         # Scores for what is not listed that say in so many words what is assumed.
         filled = np.where(kept[:, label], scores[:, label], -10.0)
         if unlisted == "last":
-            filled[~kept[:, label] & dense[:, label]] = -20.0
+            missed = ~kept[:, label] & dense[:, label]
+            filled[missed] = -20.0 - np.arange(missed.sum())
         expected = slow_areas(filled, dense[:, label])
         assert (areas.auc[at], areas.aupr[at]) == pytest.approx(expected, rel=1e-12)
 
@@ -131,7 +134,18 @@ def test_no_documents_listed_by_hand() -> None:
     tied = label_areas_from_lists(nothing, truth)
     assert (tied.auc[0], tied.aupr[0]) == (0.5, 0.5)
     last = label_areas_from_lists(nothing, truth, unlisted="last")
-    assert (last.auc[0], last.aupr[0]) == (0.0, 0.5)
+    # After the two false ones: 1 of 3, 2 of 4.
+    assert (last.auc[0], last.aupr[0]) == (0.0, pytest.approx((1 / 3 + 2 / 4) / 2))
+
+
+def test_last_is_the_least_of_all_orders() -> None:
+    listed, truth = [2.0, 1.0, 1.0], sp.csr_matrix(np.array([[0, 1, 0, 1, 0, 1, 1]], bool).T)
+    scores = sp.csr_matrix((listed, ([0, 1, 2], [0, 0, 0])), (7, 1))
+    found = label_areas_from_lists(scores, truth, unlisted="last")
+    true = truth.toarray()[:, 0]
+    orders = [np.array([*listed, *order]) for order in permutations([0.0, -1.0, -2.0, -3.0])]
+    least = np.min([slow_areas(order, true) for order in orders], axis=0)
+    np.testing.assert_allclose((found.auc[0], found.aupr[0]), least, rtol=1e-12)
 
 
 def test_groups_by_hand() -> None:
@@ -168,8 +182,34 @@ def test_groups_are_about_equal_and_keep_equal_frequencies_together() -> None:
         assert abs(group.share - kept / 3) <= (frequencies * sizes).max() / counts.sum()
 
 
+@pytest.mark.parametrize("num_groups", [1, 2, 3, 4, 6])
+def test_no_other_groups_are_more_even(num_groups: int) -> None:
+    generator = np.random.default_rng(num_groups)
+    cases = [generator.zipf(1.5, 40).clip(0, 60) for _ in range(20)]
+    for counts in [np.array([100, 12, 11, 10]), np.array([10, 9, *[5] * 300]), *cases]:
+        frequencies = np.unique(counts[counts >= 5])[::-1]
+        groups = label_groups(counts, num_groups=num_groups)
+        assert len(groups) == min(num_groups, len(frequencies))
+        totals = np.array([f * (counts == f).sum() for f in frequencies])
+        ways = (
+            [totals[a:b].sum() for a, b in pairwise([0, *cuts, len(totals)])]
+            for cuts in combinations(range(1, len(totals)), len(groups) - 1)
+        )
+        found = [int(counts[group.labels].sum()) for group in groups]
+        assert np.var(found) == pytest.approx(min(np.var(way) for way in ways), abs=1e-6)
+
+
+def test_groups_of_a_million_labels_take_no_time() -> None:
+    counts = np.random.default_rng(0).zipf(1.4, 1_000_000).clip(0, 300_000)
+    assert len(np.unique(counts)) > 10_000
+    begin = time.process_time()
+    assert len(label_groups(counts)) == 3
+    assert time.process_time() - begin < 3, "half a second's work"
+
+
 def test_few_frequencies_give_few_groups() -> None:
     assert [group.labels.tolist() for group in label_groups(np.array([7, 7, 7, 1]))] == [[0, 1, 2]]
+    assert [g.labels.tolist() for g in label_groups(np.array([5, 8, 5]))] == [[1], [0, 2]]
     assert label_groups(np.array([1, 2, 0])) == []
 
 

@@ -92,7 +92,7 @@ def test_the_features_are_tf_idf_by_hand(run: Path, store: Store) -> None:
             seen.append((pairs, top_k))
             return [(2, 0.25), (3, 1.0), (1, 0.25)]
 
-    ranker = parabel.Parabel(Trees(), idf)
+    ranker = parabel.Parabel(Trees(), idf, 6)
     rows = list(ranker.top_k([found.encode("red the red red unheard"), found.encode("?")], 5))
     (pairs, wanted), nothing = seen
     assert (wanted, nothing) == (5, ([], 5))
@@ -107,6 +107,12 @@ def test_the_features_are_tf_idf_by_hand(run: Path, store: Store) -> None:
         np.testing.assert_array_equal(ids, [3, 1, 2, -1, -1])
         assert logits[1] == logits[2] == pytest.approx(math.log(1 / 3))
         assert list(logits[3:]) == [-np.inf, -np.inf]
+    documents = [found.encode("red"), found.encode("?")]
+    whole = list(ranker.all_logits(documents))
+    np.testing.assert_array_equal(np.concatenate([places for places, _ in whole]), [0, 1])
+    for _, logits in whole:
+        expected = [-np.inf, math.log(1 / 3), math.log(1 / 3), rows[0][0][0], -np.inf, -np.inf]
+        np.testing.assert_allclose(logits, [expected], rtol=1e-6)
 
 
 def test_a_run_is_like_any_other(

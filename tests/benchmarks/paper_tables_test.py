@@ -138,12 +138,15 @@ def test_figures_are_those_of_the_analysis(
         for table, system in ((two, "other_one"), (five, joint)):
             (row,) = [row for row in table.rows if row.names == (name, "P@3", "ours")]
             low, high = row.cells[system].interval or (np.nan, np.nan)
-            assert low <= row.cells[system].value <= high
+            assert low <= (row.cells[system].value or np.nan) <= high
             assert f"[{low:.2f}, {high:.2f}]" in row.cells[system].text()
 
 
 def test_the_papers_figures_stand_beside_ours_where_it_has_some(
-    tmp_path: Path, stores: dict[str, Store], brought: dict[str, dict[str, Predictions]]
+    tmp_path: Path,
+    stores: dict[str, Store],
+    brought: dict[str, dict[str, Predictions]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     del brought
     study = study_of(tmp_path, stores, [])
@@ -163,6 +166,15 @@ def test_the_papers_figures_stand_beside_ours_where_it_has_some(
     assert [column for column, cell in row.cells.items() if cell.marked][:3] == [
         "N_train", "N_test", "L",
     ]  # fmt: skip
+    groups = {data.name: study.groups(data) for data in study.data}
+    assert len(groups["eurlex4k"]) == 3
+    six = tables[5]
+    assert [row.names[0] for row in six.rows if row.names[-1] == "paper"] == ["eurlex4k"] * 6
+    with monkeypatch.context() as patch:
+        patch.setattr(Study, "groups", lambda _, data: groups[data.name][:2])
+        six = paper_content.label_wise(study)
+    assert not [row for row in six.rows if row.names[-1] == "paper"]
+    assert six.columns == ("AnnexML", "other_one")
     alone = study_of(tmp_path, ["mine_2"], [])
     for table in paper_content.all_tables(alone):
         assert not [row for row in table.rows if row.names[-1] != "ours"]

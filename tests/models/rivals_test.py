@@ -188,9 +188,10 @@ def test_the_best_outputs_are_a_stable_sort(
         run(variables, z, L + 1)
 
 
-def test_top_k_never_has_the_logits_of_all_labels() -> None:
-    labels, k = 5 * label_output._BLOCK, 3
-    model = XMLCNN(V, E, labels, filters=2, bottleneck=4)
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_top_k_never_has_the_logits_of_all_labels_nor_their_weights_again(beyond: int) -> None:
+    labels, k = 5 * label_output._BLOCK + beyond, 3
+    model = XMLCNN(V, E, labels, filters=2, bottleneck=64)
     tokens, lengths = jnp.zeros((64, 2), jnp.int32), jnp.ones((64,), jnp.int32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), tokens, lengths)
     run = jax.jit(functools.partial(model.apply, method="top_k"), static_argnums=3)

@@ -135,6 +135,19 @@ def test_top_k_is_that_of_one_device(data: int, parts: int, k: int) -> None:
     np.testing.assert_allclose(logits, expected[0], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("data", "parts"), SPLITS)
+def test_all_logits_are_those_of_one_device(data: int, parts: int) -> None:
+    model, batch = make_model(), BATCHES[0]
+    params = initial_params(model)
+    expected = np.asarray(model.apply({"params": params}, batch.token_ids, batch.lengths))
+    layout = ByDocumentsAndLabels(L, parts)
+    devices = jax.local_devices()[: data * parts]
+    documents = layout.dealt((batch.token_ids, batch.lengths), devices)
+    run = layout.compiled_logits(model, devices)
+    logits = run(layout.placed({"params": params}, devices), documents)
+    np.testing.assert_allclose(logits[:, :L], expected, rtol=1e-5, atol=1e-6)
+
+
 def test_documents_are_dealt_in_order() -> None:
     dealt = ByDocuments().dealt(BATCHES[0], jax.local_devices()[:4])
     assert dealt.token_ids.shape == (4, 2, T)
