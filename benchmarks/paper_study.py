@@ -224,10 +224,12 @@ class Study:
             seconds = sum(records[-1].get(name, 0.0) for name in names)
         else:
             seconds = training_seconds(records, documents, config.data.batch_size)
+        about = runs.read_description(run)
         return {
             "train_minutes": seconds / 60,
             "train_documents": documents,
-            "device": runs.read_description(run)["device"],
+            "device": about["device"],
+            "commit": about["commit"],  # a study may go on with a later one
             "ended": result["ended"],
             "epochs": result["epoch"],
             "validation": result["validation"],
