@@ -13,7 +13,6 @@ Fields are read from a Python file (`load_file`), from JSON (`from_dict`) or fro
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import importlib.util
 import pathlib
@@ -21,7 +20,7 @@ import types
 import typing
 from typing import Any
 
-from axml_jax.config_values import convert
+from axml_jax.config_values import convert, nearest
 from axml_jax.errors import ConfigError, InputError
 
 MODELS = ("attention_xml", "xml_rnn", "xml_cnn", "parabel")
@@ -40,9 +39,7 @@ class _Section:
     def __setattr__(self, name: str, value: Any) -> None:
         known = tuple(type(self).__annotations__)
         if name not in known:
-            raise ConfigError(
-                f"{type(self).__name__} has no field {name!r}.{_nearest(name, known)}"
-            )
+            raise ConfigError(f"{type(self).__name__} has no field {name!r}.{nearest(name, known)}")
         super().__setattr__(name, value)
 
 
@@ -210,7 +207,7 @@ class Config(_Section):
             if choices and value not in choices:
                 raise ConfigError(
                     f"config.{name} is {value!r}; it must be one of {', '.join(choices)}."
-                    f"{_nearest(str(value), choices)}"
+                    f"{nearest(str(value), choices)}"
                 )
         for name, (low, high) in _WHOLE_NUMBERS.items():
             if not low <= _get(self, name) <= high:
@@ -356,7 +353,7 @@ def set_field(config: Config, name: str, value: Any) -> None:
     """
     known = fields()
     if name not in known:
-        raise ConfigError(f"There is no config.{name}.{_nearest(name, tuple(known))}")
+        raise ConfigError(f"There is no config.{name}.{nearest(name, tuple(known))}")
     section, _, last = name.rpartition(".")
     holder = getattr(config, section) if section else config
     setattr(holder, last, convert(name, value, known[name][0]))
@@ -372,7 +369,7 @@ def load_file(path: str | pathlib.Path) -> Config:
     if not path.is_file():
         siblings = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
         ours = pathlib.Path("launch/configs") / f"{path.stem}.py"
-        hint = f" Did you mean {ours}?" if ours.is_file() else _nearest(path.name, tuple(siblings))
+        hint = f" Did you mean {ours}?" if ours.is_file() else nearest(path.name, tuple(siblings))
         raise InputError("no such configuration file." + hint, file=path)
     spec = importlib.util.spec_from_file_location(f"axml_jax_config_{path.stem}", path)
     if spec is None or spec.loader is None:
@@ -396,8 +393,3 @@ def load_file(path: str | pathlib.Path) -> Config:
 def _get(config: Config, name: str) -> Any:
     section, _, last = name.rpartition(".")
     return getattr(getattr(config, section) if section else config, last)
-
-
-def _nearest(name: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f" Did you mean {close[0]}?" if close else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import numbers
 from typing import Any
 
@@ -65,3 +66,9 @@ _READERS: dict[Any, tuple[str, Any]] = {
     float: ("a number", _number),
     str: ("a text", _text),
 }
+
+
+def nearest(name: str, known: tuple[str, ...]) -> str:
+    """A question after the known name that is most like this one; "" where none is."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" Did you mean {close[0]}?" if close else ""

@@ -22,7 +22,8 @@ from axml_jax.data.corpus import Document
 from axml_jax.data.store import Store, open_store, write_store
 from axml_jax.data.text import Vocabulary
 from axml_jax.errors import ConfigError, InputError
-from axml_jax.layout import Layout, choose_layout
+from axml_jax.layout import Layout
+from axml_jax.layout_choice import choose_layout
 from axml_jax.models.text_model import TextModel
 from axml_jax.predict import Predictor
 from axml_jax.top_k import PAD

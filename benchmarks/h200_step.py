@@ -31,7 +31,8 @@ from jax.sharding import NamedSharding, PartitionSpec  # noqa: E402
 
 from axml_jax.config import Config  # noqa: E402
 from axml_jax.data.batches import Batch  # noqa: E402
-from axml_jax.layout import DATA, LABELS, ByDocuments, ByDocumentsAndLabels  # noqa: E402
+from axml_jax.label_layout import DATA, LABELS, ByDocumentsAndLabels  # noqa: E402
+from axml_jax.layout import ByDocuments  # noqa: E402
 from axml_jax.models.attention_xml import AttentionXML  # noqa: E402
 from axml_jax.models.bilstm import bilstm  # noqa: E402
 from axml_jax.models.bilstm_parameters import BiLSTMParameters  # noqa: E402

@@ -48,9 +48,7 @@ def claim(out: Path) -> None:
       InputError: Something else is there, which the steps would replace.
     """
     made = out / _STUDY
-    # Studies of before had no such file.
-    is_study = made.is_file() or any(out.glob(f"*/{DONE}")) or any(out.glob(f"*/*/{DONE}"))
-    if out.exists() and not is_study and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and not made.is_file() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(
             "it exists, is not empty and holds no study; name another --out, which will be made.",
             file=out,

@@ -15,7 +15,7 @@ import numpy as np
 
 from axml_jax.config import Config
 from axml_jax.data.batches import Batch
-from axml_jax.layout import choose_layout
+from axml_jax.layout_choice import choose_layout
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.step import make_train_step

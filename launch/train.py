@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> None:
     alone = not (_COORDINATOR.value or _NUM_PROCESSES.value or _DISTRIBUTED.value)
     if alone and config.model.name != "parabel":
         # Settings before data; several processes know their devices once they have met.
-        from axml_jax.layout import check_devices
+        from axml_jax.layout_choice import check_devices
         from axml_jax.train.processes import all_devices
 
         check_devices(config, all_devices(_DEVICES.value))

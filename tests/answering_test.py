@@ -22,7 +22,7 @@ class Echo:
         self.most_waiting = 0
 
     def predict_stream(
-        self, texts: Iterator[str], top_k: Any, min_probability: Any
+        self, texts: Iterator[str], top_k: Any, min_probability: Any, thresholds: Any
     ) -> Iterator[list[Prediction]]:
         window = []
         for text in texts:

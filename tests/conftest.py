@@ -6,6 +6,7 @@ while this file is read and not in a fixture.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PLATFORM = os.environ.get("AXML_TEST_PLATFORM", "cpu")
 SIMULATED_DEVICES = 4
+MOST_MAPS = 20_000  # of 65,530; beyond, it is "out of memory" and "can't start new thread"
 DEVICE_COUNT_FLAG = "--xla_force_host_platform_device_count"
 
 if PLATFORM not in ("cpu", "gpu"):
@@ -50,6 +52,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_memory_maps() -> Iterator[None]:
+    """Lets go of compiled programs before their pages are more than Linux gives a process."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

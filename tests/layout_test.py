@@ -6,7 +6,7 @@ import pytest
 
 from axml_jax.config import Config
 from axml_jax.errors import ConfigError
-from axml_jax.layout import check_devices, choose_layout
+from axml_jax.layout_choice import check_devices, choose_layout
 
 
 @pytest.mark.parametrize(

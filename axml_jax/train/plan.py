@@ -17,7 +17,8 @@ from axml_jax.data.batches import Padding, TrainBatches
 from axml_jax.data.buckets import bucket_lengths
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError, InputError
-from axml_jax.layout import Layout, check_devices, choose_layout
+from axml_jax.layout import Layout
+from axml_jax.layout_choice import check_devices, choose_layout
 from axml_jax.models.text_model import TextModel
 from axml_jax.train import initial, processes
 from axml_jax.train.extending import Origin

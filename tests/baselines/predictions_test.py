@@ -292,7 +292,10 @@ def test_what_is_wrong_is_told_with_its_line(
         (sp.coo_matrix((np.ones(2), ([0, 0], [1, 1])), (3, 5)), "stands twice in a row"),
         (sp.csr_matrix((np.ones(2), [1, 1], [0, 2, 2, 2]), (3, 5)), "'red:wine' stands twice"),
         (sp.csr_matrix(np.full((3, 5), np.nan)), "found nan (row 1)"),
-        (sp.csr_array(np.array([1.0, 0.0, 2.0])), "a matrix [N, L], found the shape (3,)"),
+        (
+            sp.csr_array(np.array([1.0, 0.0, 2.0])),
+            "expected a matrix [documents, labels]",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_matrix(matrix: Any, message: str, tmp_path: Path) -> None:

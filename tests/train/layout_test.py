@@ -10,7 +10,9 @@ import pytest
 from axml_jax.config import Config
 from axml_jax.data.batches import Batch
 from axml_jax.errors import ConfigError
-from axml_jax.layout import ByDocuments, ByDocumentsAndLabels, choose_layout
+from axml_jax.label_layout import ByDocumentsAndLabels
+from axml_jax.layout import ByDocuments
+from axml_jax.layout_choice import choose_layout
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.train.optimizer import Optimizer, make_optimizer
 from axml_jax.train.step import make_train_step

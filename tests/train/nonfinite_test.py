@@ -16,7 +16,8 @@ from axml_jax.data.batches import Batch
 from axml_jax.data.opened import Split
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError
-from axml_jax.layout import ByDocuments, ByDocumentsAndLabels
+from axml_jax.label_layout import ByDocumentsAndLabels
+from axml_jax.layout import ByDocuments
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.plan import make_plan

@@ -18,7 +18,8 @@ from axml_jax.config import Config, load_file
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError
 from axml_jax.evaluation import evaluate_run
-from axml_jax.layout import ByDocuments, ByDocumentsAndLabels
+from axml_jax.label_layout import ByDocumentsAndLabels
+from axml_jax.layout import ByDocuments
 from axml_jax.model import load
 from axml_jax.models import XMLCNN, XMLRNN
 from axml_jax.train import initial, loop

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from axml_jax.data import archives
 from axml_jax.data.builders import tfds_builders
 from axml_jax.errors import InputError
 
@@ -51,11 +52,14 @@ def test_links_and_devices_become_files(tmp_path: Path, kind: int) -> None:
     assert target.read_text() == "untouched"
 
 
-def test_a_bomb_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_bomb_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "FREE_EXPANSION", 1 << 20)
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for name in ("a", "b"):
-            archive.writestr(name, bytes(33 << 20))
-    with pytest.raises(InputError, match="unpacks to 69,206,016 bytes, more than 100 times"):
+            archive.writestr(name, bytes(1 << 20))
+    with pytest.raises(InputError, match="unpacks to 2,097,152 bytes, more than 100 times"):
         tfds_builders.unpack(tmp_path / "x.zip")
     assert files_below(tmp_path) == {"x.zip"}
 
