@@ -23,6 +23,7 @@ from axml_jax.data.store import TRAIN, Split, Store, open_store
 from axml_jax.data.text import UNK
 from axml_jax.data.titles import shown_label
 from axml_jax.model import DEFAULT_TOP_K, Model, load
+from axml_jax.progress import say
 from axml_jax.tables import printable, show_table
 
 _EXAMPLE_WORDS = 40
@@ -107,8 +108,10 @@ def evaluate_run(
         },
         "evaluated_with": runs.environment(),
     }
-    runs.write_json(record_path(folder, "evaluation", model, data, split), record)
+    path = record_path(folder, "evaluation", model, data, split)
+    runs.write_json(path, record)
     print_scores(record["scores"], split, data)
+    say(f"written to {path}")
     if record["unknown_to_model"]["entries"]:
         print(
             "{labels:,} labels of the split, {share:.2%} of its entries, are unknown to the model "
@@ -159,10 +162,13 @@ def evaluate_files(
         "data": {"fingerprint": data.fingerprint},
         "evaluated_with": {"versions": runs.versions(), "commit": runs.commit()},
     }
+    written = []
     for file, name in zip(dict.fromkeys(files), systems, strict=True):
         own = {part: {name: record[part][name]} for part in ("scores", "read")}
-        runs.write_json(f"{os.fspath(file)}.evaluation_{split}.json", {**record, **own})
+        written.append(f"{os.fspath(file)}.evaluation_{split}.json")
+        runs.write_json(written[-1], {**record, **own})
     print_scores(record["scores"], split, data)
+    say(f"written to {', '.join(written)}")
     return record
 
 

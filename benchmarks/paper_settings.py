@@ -104,8 +104,9 @@ def config_of(data: DataSet, system: System, scale: str, settings: Settings) -> 
     elif scale == SMALL:
         config = config_lib.load_file(CONFIGS / "tiny.py")
         config.train.epochs = _SMALL_EPOCHS
-        # In proportion to the rest: convolutions as the paper has them took four times as long.
-        config.model.filters, config.model.bottleneck = 32, 128
+        if system.method == "xml_cnn":
+            # In proportion to the rest: convolutions as the paper has them took four times as long.
+            config.model.filters, config.model.bottleneck = 32, 128
     else:
         names = [n for n, known in DATASETS.items() if known.row and known.row.name == data.paper]
         config = config_lib.load_file(CONFIGS / f"paper_{names[0]}.py") if names else Config()

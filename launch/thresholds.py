@@ -47,6 +47,7 @@ def main(argv: Sequence[str]) -> None:
     axml_flags.check_output("output", _OUTPUT.value)
     # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax.decisions import thresholds_of_run
+    from axml_jax.jsonio import read_json
     from axml_jax.progress import say
 
     found = thresholds_of_run(
@@ -58,8 +59,9 @@ def main(argv: Sequence[str]) -> None:
         shrinkage=_SHRINKAGE.value,
     )
     say(
-        f"{len(found.by_label):,} thresholds in {_OUTPUT.value}; the common one is a logit of "
-        f"{found.common:.3f}"
+        f"{len(found.by_label):,} thresholds in {_OUTPUT.value}, chosen on "
+        f"{read_json(_OUTPUT.value)['documents']:,} documents; the common one, a logit of "
+        f"{found.common:.3f}, serves {(found.by_label == found.common).sum():,} labels"
     )
 
 
