@@ -67,11 +67,7 @@ def mean_logits(sources: Sequence[Predictions], top_k: int | None = None) -> Pre
       ValueError: Fewer than two sources, or of different documents or labels.
     """
     for source in sources:
-        if source.kind != LOGIT:
-            raise InputError(
-                f"the mean of logits needs logits; found the kind {source.kind!r}.",
-                file=source.source or None,
-            )
+        require_joinable(source, mean_logits.__name__)
     merged = _Merged(sources)
     total, counted = np.zeros(merged.size), np.zeros(merged.size)
     for source, entries in zip(sources, merged.entries, strict=True):
@@ -85,6 +81,25 @@ def mean_logits(sources: Sequence[Predictions], top_k: int | None = None) -> Pre
         counted += heard
     mean = total / counted  # an entry comes from some source, whose list is not empty
     return merged.ranked(mean, mean, top_k)
+
+
+def require_joinable(source: Predictions, combine: str) -> None:
+    """Tells before there are others whether a source can be joined with them.
+
+    Args:
+      source: Predictions.
+      combine: "consensus" or "mean_logits".
+
+    Raises:
+      InputError: Its scores are none that this takes.
+    """
+    if combine == mean_logits.__name__ and source.kind != LOGIT:
+        raise InputError(
+            f"the mean of logits needs logits; found the kind {source.kind!r}.",
+            file=source.source or None,
+        )
+    if source.kind == SCORE:
+        raise InputError(not_probabilities(source), file=source.source or None)
 
 
 class _Merged:
@@ -135,8 +150,7 @@ class _Merged:
 
 def _log_complement(source: Predictions) -> Float64[np.ndarray, " entries"]:
     """log(1 - P), below 0."""
-    if source.kind == SCORE:
-        raise InputError(not_probabilities(source), file=source.source or None)
+    require_joinable(source, consensus.__name__)
     if source.kind == LOGIT:
         return np.minimum(log_expit(-source.scores), _IMPOSSIBLE)
     with np.errstate(divide="ignore"):

@@ -67,6 +67,8 @@ def main(argv: Sequence[str]) -> None:
         for path, reading in readings.items()
         if path not in models
     }
+    for part in parts.values():
+        ensemble.require_joinable(part, _COMBINE.value)
     for path, model in models.items():
         parts[path] = sources.from_model(model, data, split, _TOP_K.value)
     systems = {named[path]: parts[path] for path in named}

@@ -151,3 +151,17 @@ def test_each_file_is_read_as_it_was_said(
 def test_where_nothing_can_be_written(output: str, told: str, launch: Launch) -> None:
     done = launch("consensus", "--sources=a,b", f"--output={output}")
     assert (done.returncode, done.stderr.decode()) == (1, f"error: {told}\n")
+
+
+def test_scores_that_only_rank_are_told_before_anything_is_predicted(
+    tiny_run: Path, tmp_path: Path, launch: Launch
+) -> None:
+    (tmp_path / "margins.txt").write_text("0:-1.5 1:2\n" * 20)
+    done = launch(
+        "consensus", f"--sources=margins.txt::labels=ids,{tiny_run}", "--output=joined.jsonl"
+    )
+    told = done.stderr.decode()
+    assert done.returncode == 1
+    assert "margins.txt: expected logits or probabilities, found scores from -1.5 to 2" in told
+    assert "predicting" not in told
+    assert not (tmp_path / "joined.jsonl").exists()
