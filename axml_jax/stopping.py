@@ -6,6 +6,7 @@ Knows nothing about what is trained.
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 import signal
 import sys
@@ -63,6 +64,8 @@ class StopRequest:
         del frame
         self.name = signal.Signals(number).name
         signal.signal(number, self._previous[number])
+        # A step and the saving may take a while; os.write, unlike print, may stand in a handler.
+        os.write(2, f"\n{self.name}: saving once this step is done\n".encode())
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self._previous.items():

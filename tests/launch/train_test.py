@@ -129,6 +129,7 @@ def test_a_terminated_run_is_saved_and_continues(
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate()
     assert process.returncode == 143, told
+    assert "\nSIGTERM: saving once this step is done\n" in told
     line = told.splitlines()[-1]
     assert line.startswith("stopped by SIGTERM at step ")
     assert line.endswith("saved in run; the same command continues.")
