@@ -19,7 +19,14 @@ from tests.train.contents import contents
 
 Train = Callable[..., dict[str, Any]]
 
-pytestmark = pytest.mark.usefixtures("compilation_cache")
+pytestmark = [
+    pytest.mark.usefixtures("compilation_cache"),
+    # Where reading an array fails, orbax closes its event loop while others are still being read;
+    # what these then call, TensorStore's threads report as ignored, at a moment of their own.
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. None:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "truncated": lambda content: content[: len(content) // 2],
