@@ -134,7 +134,10 @@ def test_a_terminated_run_is_saved_and_continues(
     assert line.startswith("stopped by SIGTERM at step ")
     assert line.endswith("saved in run; the same command continues.")
     step = int(line.split()[5].rstrip(",").replace(",", ""))
-    assert [json.loads(line)["step"] for line in metrics.read_text().splitlines()][-1] == step
+    last = json.loads(metrics.read_text().splitlines()[-1])
+    assert last["step"] == step
+    # Where the signal cut the epoch's validation short, the next start owes it before any step.
+    owed = step % 6 == 0 and "validation" not in last
 
     done = subprocess.run(
         [sys.executable, script, *arguments, "--max_minutes=0"],
@@ -146,7 +149,7 @@ def test_a_terminated_run_is_saved_and_continues(
     )
     assert done.returncode == 0, done.stderr
     assert f"continuing run at step {step:,} of 600,000" in done.stderr
-    assert runs.read_json(tmp_path / "run" / "result.json")["step"] == step + 1
+    assert runs.read_json(tmp_path / "run" / "result.json")["step"] == step + (not owed)
 
 
 def test_mistakes_are_one_line(tmp_path: Path, tiny_store: Store, launch: Launch) -> None:
