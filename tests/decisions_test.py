@@ -10,7 +10,8 @@ import pytest
 
 from axml_jax import decisions, sources
 from axml_jax.analysis import choose_thresholds, decide, reliability
-from axml_jax.data.store import Store
+from axml_jax.data.corpus import Document
+from axml_jax.data.store import Store, write_store
 from axml_jax.errors import InputError
 from axml_jax.model import load
 from axml_jax.train.plan import Parts
@@ -62,6 +63,17 @@ def test_documents_held_out_by_seed(
     monkeypatch.setattr(decisions, "choose_parts", lambda config, store: none)
     with pytest.raises(InputError, match="without validation documents: name a split"):
         decisions.thresholds_of_run(tiny_run, tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_documents_none_of_whose_labels_are_predicted(tiny_run: Path, tmp_path: Path) -> None:
+    new = [Document("parses flags", ("a label of today",))]
+    store = write_store(
+        tmp_path / "store", {"train": new, "test": new}, source="", base=tiny_run
+    ).path
+    with pytest.raises(InputError, match="no true label is listed: there is nothing to") as caught:
+        decisions.thresholds_of_run(tiny_run, tmp_path / "none", store=store, split="test")
+    assert caught.value.file == str(store)
     assert not (tmp_path / "none").exists()
 
 

@@ -68,6 +68,27 @@ def unreached(
     return missing, excused
 
 
+def reached_lines(data_file: Path) -> dict[str, set[int]]:
+    """The lines of each file that some process has run.
+
+    Args:
+      data_file: What the names of the processes' files begin with.
+    """
+    import coverage
+
+    lines: dict[str, set[int]] = {}
+    for path in sorted(data_file.parent.glob(f"{data_file.name}.*")):
+        data = coverage.CoverageData(str(path))
+        try:
+            data.read()
+        except coverage.CoverageException as error:  # of a process that was killed, perhaps
+            print(f"left out: {error}")
+            continue
+        for file in data.measured_files():
+            lines.setdefault(file, set()).update(data.lines(file) or ())
+    return lines
+
+
 def main(*names: str) -> int:
     """Prints what was not reached; 1 where something should have been.
 
@@ -76,9 +97,8 @@ def main(*names: str) -> int:
     """
     import coverage
 
-    measured = coverage.Coverage()
-    measured.combine(keep=True)
-    data = measured.get_data()
+    data_file = coverage.Coverage().get_option("run:data_file")
+    lines = reached_lines(ROOT / str(data_file))
     wanted = tuple(str(ROOT / name) for name in names)
     files = [
         file
@@ -86,10 +106,10 @@ def main(*names: str) -> int:
         for file in package.rglob("*.py")
         if not names or str(file).startswith(wanted)
     ]
-    if not data.measured_files():
+    if not lines:
         print("error paths: nothing was measured; run `make error-paths`.")
         return 1
-    missing, excused = unreached(files, lambda file: set(data.lines(str(file)) or ()))
+    missing, excused = unreached(files, lambda file: lines.get(str(file), set()))
     statements = sum(len(list(raises(file.read_text(encoding="utf-8")))) for file in files)
     for line in excused:
         print(f"excused: {line}")

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
-from tests.error_paths import PACKAGES, Raise, raises, unreached
+import coverage
+import pytest
+
+from tests.error_paths import PACKAGES, Raise, raises, reached_lines, unreached
 
 SOURCE = """\
 def check(value):
@@ -37,6 +40,20 @@ def test_what_no_test_reached_is_told(tmp_path: Path) -> None:
     missing, excused = unreached([file], lambda _: reached)
     assert missing == []
     assert excused == [f"{file}:7: needs a GPU"]
+
+
+def test_the_lines_of_all_processes_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for process, lines in ((1, {"/a.py": [1, 2]}), (2, {"/a.py": [2, 5], "/b.py": [7]})):
+        data = coverage.CoverageData(str(tmp_path / f"data.{process}"))
+        data.add_lines(lines)
+        data.write()
+        data.close()
+    (tmp_path / "data.3").write_bytes(b"cut short")
+    assert reached_lines(tmp_path / "data") == {"/a.py": {1, 2, 5}, "/b.py": {7}}
+    assert "data.3" in capsys.readouterr().out
+    assert reached_lines(tmp_path / "none") == {}
 
 
 def test_the_packages_have_raise_statements() -> None:

@@ -1,6 +1,9 @@
 """Files whole or not at all, and errors that name the file of JSON."""
 
+import errno
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +28,22 @@ def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path, bad: object)
         write_json(tmp_path / "x.json", {"good": 2, "bad": bad})
     assert read_json(tmp_path / "x.json") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(value: Any, file: Any, **_: Any) -> None:
+        file.write(str(value)[:3])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "x.json"
+    write_json(path, 1)
+    monkeypatch.setattr(json, "dump", half)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_json(path, {"good": 2})
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x.json", "1\n")]
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:

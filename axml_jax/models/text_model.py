@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from typing import Self
 
 from flax import linen as nn
@@ -12,7 +13,7 @@ from axml_jax.errors import ConfigError
 DocumentKeys = Key[Array, " B"] | UInt32[Array, "B 2"]
 
 
-class TextModel(nn.Module):
+class TextModel(nn.Module, abc.ABC):
     """Words to label logits in two halves: `encode`, and `scores` or `best` of what it gives.
 
     Between the halves stands all that labels are scored by: [B, ...], a row a document.  A layout
@@ -67,6 +68,7 @@ class TextModel(nn.Module):
         """
         return self.best(self.encode(token_ids, lengths), lengths, k)
 
+    @abc.abstractmethod
     def encode(
         self,
         token_ids: Int[Array, "B T"],
@@ -75,19 +77,18 @@ class TextModel(nn.Module):
         document_keys: DocumentKeys | None = None,
     ) -> Float[Array, "B ..."]:
         """All that labels are scored by, with dropout if keys are given; see `__call__`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def scores(
         self, encoded: Float[Array, "B ..."], lengths: Int[Array, " B"]
     ) -> Float[Array, "B L"]:
         """Logits of all labels, float32, from what `encode` gives."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def best(
         self, encoded: Float[Array, "B ..."], lengths: Int[Array, " B"], k: int
     ) -> tuple[Float[Array, "B K"], Int[Array, "B K"]]:
         """As `top_k`, from what `encode` gives; the logits of all labels never exist at once."""
-        raise NotImplementedError
 
     def portable(self) -> Self:
         """The same model, computed by what runs on any device."""

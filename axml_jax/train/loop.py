@@ -217,10 +217,9 @@ class _Session:
         total = self.plan.total_steps
         first = step + 1
         self.pace.start_interval()
-        if self.counters.due and (ended := self._keep(state, constants, step, agreed)):
-            return step, ended
-        for rows in batches:
-            state, measures = step_fn(state, constants, rows, self.dropout_key)
+        ended = self._keep(state, constants, step, agreed) if self.counters.due else ""
+        while not ended:  # `_keep` says so after the last batch at the latest
+            state, measures = step_fn(state, constants, next(batches), self.dropout_key)
             step += 1
             self.watch.add(step, measures)
             documents = self._documents_at(step) - self._documents_at(step - 1)
@@ -230,9 +229,8 @@ class _Session:
             if step == first:
                 self._tell_of_first_step(step, measures.loss)
             agreed.exchange(self._out_of_time())
-            if ended := self._keep(state, constants, step, agreed):
-                return step, ended
-        raise AssertionError("the last step ends training")
+            ended = self._keep(state, constants, step, agreed)
+        return step, ended
 
     def _keep(
         self, state: TrainState, constants: Any, step: int, agreed: processes.Agreement

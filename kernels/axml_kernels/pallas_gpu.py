@@ -346,23 +346,22 @@ def upper_gradients(
         e = jnp.swapaxes(e, 1, 2).astype(values.dtype)
         return e, e.astype(jnp.float32)
 
+    def averaged() -> Array:
+        return block_averages(plan, inputs, values, some.queries)[0]
+
     if plan.fused:
         bits = jnp.swapaxes(some.kept[1], 1, 2).astype(jnp.uint32)
-        e, share = plan.finish.backward(layers, some.gradient, bits, no_average, precision)
+        e, share = plan.finish.backward(layers, some.gradient, bits, averaged, precision)
         e, wide = narrow(e)
         # The averages are gone, but score = output_bias + sum_f on_f output_f (average_f + bias_f).
         rounded = some.gradient.astype(values.dtype).astype(jnp.float32)
         drift = rounded * (some.scores - layers.output_bias)
         drift -= product("bcf,f->bc", wide, layers.output * layers.biases[0], "highest")
         return e, drift, share
-    average, _ = block_averages(plan, inputs, values, some.queries)
+    average = averaged()
     e, share = plan.finish.backward(layers, some.gradient, (), lambda: average, precision)
     e, wide = narrow(e)
     return e, (wide * jnp.swapaxes(average, 1, 2)).sum(axis=2), share
-
-
-def no_average() -> Array:
-    raise AssertionError("One layer needs no average backward.")
 
 
 attend.defvjp(attend_forward, attend_backward)

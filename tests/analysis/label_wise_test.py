@@ -229,6 +229,10 @@ def test_means_of_groups_leave_out_what_is_undefined() -> None:
     [
         (lambda: label_areas(np.zeros((2, 3)), sp.csr_matrix((3, 3))), "should be [N, L]"),
         (lambda: label_areas(np.full((1, 1), np.nan), sp.csr_matrix([[1]])), "NaN"),
+        (
+            lambda: label_areas_from_lists(sp.csr_matrix([[np.nan]]), sp.csr_matrix([[1]])),
+            "NaN, which has no rank",
+        ),
         (lambda: label_areas(np.zeros((1, 1)), np.ones((1, 1))), "SciPy sparse matrix"),
         (
             lambda: label_areas_from_lists(sp.csr_matrix((1, 1)), sp.csr_matrix((1, 1)), None, "x"),

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 import scipy.sparse
@@ -198,6 +199,17 @@ def test_damaged_trees_are_told(run: Path, tmp_path: Path) -> None:
     shutil.rmtree(folder / "parabel" / "trees")
     with pytest.raises(InputError, match="cannot read these trees"):
         load(folder)
+
+
+def test_what_parabel_has_no_use_for_is_refused(
+    store: Store, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="begins with no other run: leave --init_from out"):
+        train(config, store, tmp_path / "run", init_from=tmp_path)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(ConfigError, match="parabel trains in one process; there are several"):
+        train(config, store, tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_packages_are_told_with_what_to_do(

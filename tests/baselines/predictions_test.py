@@ -181,6 +181,9 @@ def test_a_systems_own_numbers(tmp_path: Path) -> None:
         read(tmp_path / "f", own_names=own[:4])
     with pytest.raises(InputError, match=r"f:4: unknown label '2' .*own name 'banana' is none"):
         read(tmp_path / "f", own_names=["fig", "lime", "banana", "olive oil", "apple"])
+    (tmp_path / "f").write_text("0:1\n\n5:0.5\n")
+    with pytest.raises(InputError, match=r"f:3: unknown label '5' \(row 3\): .* from 0 to 4 into"):
+        read(tmp_path / "f", own_names=own)
 
 
 def test_labels_of_training_alone(tmp_path: Path) -> None:

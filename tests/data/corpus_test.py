@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from axml_jax.data.corpus import read_lines
+from axml_jax.data.corpus import read_byte_lines, read_lines
 from axml_jax.errors import InputError
 
 
@@ -61,6 +61,9 @@ def test_a_line_too_long_is_not_read_to_its_end(tmp_path: Path, suffix: str) -> 
     assert next(lines) == "short"
     with pytest.raises(InputError, match="longer than 1,000 bytes") as caught:
         next(lines)
+    assert (caught.value.file, caught.value.line) == (str(path), 2)
+    with pytest.raises(InputError, match="longer than 1,000 bytes") as caught:
+        list(read_byte_lines(path, max_line=1000))
     assert (caught.value.file, caught.value.line) == (str(path), 2)
     whole = write(tmp_path / f"fits{suffix}", b"x" * 999 + b"\n" + b"y" * 1000)
     assert [len(line) for line in read_lines(whole, max_line=1000)] == [999, 1000]

@@ -16,17 +16,11 @@ from axml_jax.errors import InputError
 from axml_jax.train.checkpoint import Checkpoints
 from tests.train.checkpoint_test import assert_same, make_state
 from tests.train.contents import contents
+from tests.train.left_behind import LEFT_BEHIND
 
 Train = Callable[..., dict[str, Any]]
 
-pytestmark = [
-    pytest.mark.usefixtures("compilation_cache"),
-    # Where reading an array fails, orbax closes its event loop while others are still being read;
-    # what these then call, TensorStore's threads report as ignored, at a moment of their own.
-    pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. None:pytest.PytestUnraisableExceptionWarning"
-    ),
-]
+pytestmark = [pytest.mark.usefixtures("compilation_cache"), LEFT_BEHIND]
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "truncated": lambda content: content[: len(content) // 2],

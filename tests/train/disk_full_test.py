@@ -13,10 +13,11 @@ import pytest
 from axml_jax.config import Config
 from axml_jax.data.store import Store
 from tests.train.contents import contents
+from tests.train.left_behind import LEFT_BEHIND
 
 Train = Callable[..., dict[str, Any]]
 
-pytestmark = pytest.mark.usefixtures("compilation_cache")
+pytestmark = [pytest.mark.usefixtures("compilation_cache"), LEFT_BEHIND]
 
 # As a program of its own: the limit is one of the whole process.
 SCRIPT = """

@@ -239,6 +239,37 @@ def test_a_configuration_of_other_shapes_is_refused(
     assert not (tmp_path / "run").exists()
 
 
+def as_if_of(name: str, run: Path, folder: Path) -> Path:
+    """What is read of a run before its weights, and it says that it is of another model."""
+    folder.mkdir()
+    for file in ("run.json", "words.json", "labels.json"):
+        shutil.copy(run / file, folder)
+    description = runs.read_json(folder / "run.json")
+    description["config"]["model"]["name"] = name
+    runs.write_json(folder / "run.json", description)
+    return folder
+
+
+def test_a_run_without_weights_is_refused(
+    tiny_config: Config, tiny_run: Path, extended: Store, tmp_path: Path
+) -> None:
+    parabel = as_if_of("parabel", tiny_run, tmp_path / "parabel")
+    with pytest.raises(ConfigError, match=r"/parabel is a run of parabel: it has no weights\.$"):
+        train(tiny_config, extended, tmp_path / "run", init_from=parabel)
+    assert not (tmp_path / "run").exists()
+
+
+def test_new_labels_are_refused_where_a_label_has_no_query(
+    tiny_config: Config, tiny_run: Path, extended: Store, tmp_path: Path
+) -> None:
+    tiny_config.model.name = "xml_rnn"
+    rnn = as_if_of("xml_rnn", tiny_run, tmp_path / "rnn")
+    message = "labels that .*/rnn does not know; .* run of attention_xml, not to one of xml_rnn"
+    with pytest.raises(ConfigError, match=message):
+        train(tiny_config, extended, tmp_path / "run", init_from=rnn)
+    assert not (tmp_path / "run").exists()
+
+
 def test_without_the_run_a_store_from_a_run_has_no_vectors(
     tiny_config: Config, extended: Store, tiny_run: Path, tmp_path: Path
 ) -> None:

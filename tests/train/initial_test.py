@@ -16,6 +16,7 @@ from axml_jax.errors import ConfigError
 from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.models.text_model import TextModel
 from axml_jax.train import initial
+from axml_jax.train.loop import train
 
 pytestmark = pytest.mark.usefixtures("compilation_cache")
 
@@ -88,6 +89,14 @@ def test_the_module_is_the_configurations(tiny_config: Config) -> None:
     other = initial.make_model(Config(), 100, 7, 12)
     assert isinstance(other, AttentionXML)
     assert other.attention is None
+
+
+def test_parabel_is_no_module(tiny_config: Config, tiny_store: Store, tmp_path: Path) -> None:
+    tiny_config.model.name = "parabel"
+    message = r"config\.model\.name is parabel, which axml_jax\.train\.door trains"
+    with pytest.raises(ConfigError, match=message):
+        train(tiny_config, tiny_store, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 DOCUMENTS = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import types
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from jax.experimental import multihost_utils
 
 from axml_jax.errors import ConfigError
 from axml_jax.stopping import StopRequest
@@ -68,6 +70,55 @@ def test_alone_everything_comes_back_at_once() -> None:
     assert processes.all_devices() == jax.local_devices()
 
 
+def test_what_process_0_finds_or_fails_at_all_hear(
+    become: BecomeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[Any] = []
+
+    def broadcast(value: Any) -> Any:
+        if jax.process_index() == 0:
+            said.append(value)
+            return value
+        return said.pop(0)
+
+    monkeypatch.setattr(multihost_utils, "broadcast_one_to_all", broadcast)
+
+    def not_here() -> None:
+        raise AssertionError("only process 0 acts")
+
+    def fail() -> None:
+        raise OSError("the disk is gone")
+
+    become(0, [0, 1])
+    assert processes.on_first(lambda: {"step": 3}) == {"step": 3}
+    become(1, [0, 1])
+    assert processes.on_first(not_here) == {"step": 3}
+    become(0, [0, 1])
+    with pytest.raises(OSError, match="the disk is gone"):
+        processes.on_first(fail)
+    become(1, [0, 1])
+    with pytest.raises(ConfigError, match="process 0 has ended; its own message says why"):
+        processes.on_first(not_here)
+    assert said == []
+
+
+def test_the_first_process_that_differs_is_named(
+    become: BecomeProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    become(0, [0, 1, 2])
+    stores = ["a", "a", "a"]
+
+    def gathered(digest: np.ndarray) -> np.ndarray:
+        changes = [stores[0] != store for store in stores]
+        return np.stack([digest ^ change for change in np.array(changes, np.uint8)])
+
+    monkeypatch.setattr(multihost_utils, "process_allgather", gathered)
+    processes.check_same(store="a")
+    stores[2] = "b"
+    with pytest.raises(ConfigError, match="process 2 has another store than process 0; start all"):
+        processes.check_same(store="a")
+
+
 def test_wishes_from_before_a_validation_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     devices = jax.local_devices()[:1]
     monkeypatch.setattr(jax, "process_count", lambda: 2)  # so that wishes travel with the steps
@@ -102,3 +153,26 @@ def test_settings_that_cannot_be_are_told_before_anything_begins(
     with pytest.raises(ConfigError, match=message), joined(*arguments):
         raise AssertionError("the block must not run")
     assert not jax.distributed.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (OSError("the disk is gone"), 1, ""),
+        (KeyboardInterrupt(), 130, ""),
+        (jax.errors.JaxRuntimeError("peer closed"), 1, "another one has ended: see its messages"),
+        (SystemExit(143), None, ""),
+    ],
+)
+def test_one_that_fails_waits_for_no_other_at_its_exit(
+    error: BaseException, code: int | None, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaving: list[Any] = []
+    monkeypatch.setattr(atexit, "register", lambda *call: leaving.append(call))
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *given, **named: None)
+    monkeypatch.setattr(jax.config, "update", lambda name, value: None)
+    with pytest.raises(type(error)) as caught, joined("localhost:1", 2, 1):
+        raise error
+    assert caught.value is error
+    assert [given for _, *given in leaving] == ([] if code is None else [[code]])
+    assert told in "".join(getattr(error, "__notes__", []))

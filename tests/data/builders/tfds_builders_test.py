@@ -270,6 +270,63 @@ def test_hidden_labels_are_none_and_told(
     assert told == ["note: test: labels left out because they are hidden (-1): 1"]
 
 
+class Unusual(tfds.core.GeneratorBasedBuilder):
+    """Data sets that are none to learn from, one a configuration."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS = tuple(
+        tfds.core.BuilderConfig(name=name) for name in ("two_valid", "latin", "nameless")
+    )
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        text = tfds.features.Text()
+        named = tfds.features.FeaturesDict({"text": text, "labels": tfds.features.Sequence(text)})
+        nameless = self.builder_config.name == "nameless"
+        features = tfds.features.Sequence(text) if nameless else named
+        return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        assert self.builder_config.name != "nameless", "nothing should be fetched"
+        both = ("validation", "dev") if self.builder_config.name == "two_valid" else ()
+        return {split: self._generate_examples() for split in ("train", *both)}
+
+    def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        text = "caf\u00e9".encode("latin-1" if self.builder_config.name == "latin" else "utf-8")
+        yield 0, {"text": text, "labels": ["a"]}
+
+
+def test_two_splits_to_validate_on_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="'unusual/two_valid' has two splits that would be 'valid"):
+        open_tfds("unusual/two_valid", data_dir=tmp_path)
+
+
+def test_a_text_that_is_not_utf8(tmp_path: Path) -> None:
+    (documents,) = open_tfds("unusual/latin", data_dir=tmp_path).values()
+    with pytest.raises(InputError, match=r"a text of the TFDS data set is not UTF-8: b'caf\\xe9'"):
+        list(documents)
+
+
+def test_features_without_names_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match="'unusual/nameless' has no features by name, but Sequence"
+    ):
+        open_tfds("unusual/nameless", data_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_only_tensorflow_reads(tmp_path: Path) -> None:
+    open_tfds("somebodys_news/plain", data_dir=tmp_path)
+    (about,) = tmp_path.rglob("dataset_info.json")
+    made = about.read_text()
+    assert '"array_record"' in made
+    about.write_text(made.replace('"array_record"', '"tfrecord"'))
+    with pytest.raises(
+        InputError, match=r"made as tfrecord, which only.*--tfds_data_dir"
+    ) as caught:
+        open_tfds(str(about.parent))
+    assert caught.value.file == str(about.parent)
+
+
 @pytest.mark.parametrize("label", [-2, 2])
 def test_a_label_without_a_name_is_refused(label: int) -> None:
     source = [{"text": "x", "labels": [0]}, {"text": "y", "labels": [1, label]}]

@@ -50,6 +50,13 @@ def test_what_stands_between_cells(tmp_path: Path, delimiter: str, quoting: Lite
     assert list(open_documents(path)) == list(open_documents(path, "csv")) == expected
 
 
+def test_a_header_that_is_no_csv(write: Write) -> None:
+    path = write("train.csv", '\n"te"xt,labels\nx,a\n')
+    with pytest.raises(InputError, match=r"row that begins here is no CSV .*a quote") as caught:
+        open_documents(path, "csv")
+    assert (caught.value.file, caught.value.line) == (str(path), 2)
+
+
 def test_a_header_of_other_columns_between_semicolons(write: Write) -> None:
     path = write("train.csv", "body;labels\nx;a\n")
     for format in ("auto", "csv"):
