@@ -307,9 +307,7 @@ def test_a_text_that_is_not_utf8(tmp_path: Path) -> None:
 
 
 def test_features_without_names_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        InputError, match="'unusual/nameless' has no features by name, but Sequence"
-    ):
+    with pytest.raises(InputError, match="nameless' has no features by name, but Sequence"):
         open_tfds("unusual/nameless", data_dir=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -320,9 +318,7 @@ def test_files_that_only_tensorflow_reads(tmp_path: Path) -> None:
     made = about.read_text()
     assert '"array_record"' in made
     about.write_text(made.replace('"array_record"', '"tfrecord"'))
-    with pytest.raises(
-        InputError, match=r"made as tfrecord, which only.*--tfds_data_dir"
-    ) as caught:
+    with pytest.raises(InputError, match=r"as tfrecord, which only .*--tfds_data_dir") as caught:
         open_tfds(str(about.parent))
     assert caught.value.file == str(about.parent)
 
