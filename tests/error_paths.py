@@ -10,6 +10,7 @@ or in the one above, `# unreached here: why`; it is listed.
 from __future__ import annotations
 
 import ast
+import contextlib
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -78,14 +79,14 @@ def reached_lines(data_file: Path) -> dict[str, set[int]]:
 
     lines: dict[str, set[int]] = {}
     for path in sorted(data_file.parent.glob(f"{data_file.name}.*")):
-        data = coverage.CoverageData(str(path))
-        try:
-            data.read()
-        except coverage.CoverageException as error:  # of a process that was killed, perhaps
-            print(f"left out: {error}")
-            continue
-        for file in data.measured_files():
-            lines.setdefault(file, set()).update(data.lines(file) or ())
+        with contextlib.closing(coverage.CoverageData(str(path))) as data:
+            try:
+                data.read()
+            except coverage.CoverageException as error:  # of a process that was killed, perhaps
+                print(f"left out: {error}")
+                continue
+            for file in data.measured_files():
+                lines.setdefault(file, set()).update(data.lines(file) or ())
     return lines
 
 
