@@ -30,6 +30,15 @@ class Terminal(io.StringIO):
         return True
 
 
+def new_terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    """What standard error is from now on; no fixture, as pytest puts its own there after those."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    return terminal
+
+
 def test_short_work_is_silent(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
     seen = []
     for item in progress(iter("abc"), "counting", 3):
@@ -97,10 +106,7 @@ def test_compilation_is_no_part_of_the_rate(
 
 def test_a_terminal_sees_what_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("rich")
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "200")
+    terminal = new_terminal(monkeypatch)
     with bar("training", 4, first="compiling") as advance:
         assert "compiling" in terminal.getvalue()
         begin = len(terminal.getvalue())
@@ -122,10 +128,7 @@ def test_leaving_early_is_possible(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_terminal_sees_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("rich")
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "200")
+    terminal = new_terminal(monkeypatch)
     with bar("[bold]training", 4, "[documents]") as advance:
         advance(4, "loss [0.5]")
         say("a line in between")
@@ -136,8 +139,7 @@ def test_a_terminal_sees_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_rich_a_terminal_sees_lines(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
+    terminal = new_terminal(monkeypatch)
     monkeypatch.setitem(sys.modules, "rich.progress", None)
     for _ in progress([1, 2], "counting"):
         clock.now += 1

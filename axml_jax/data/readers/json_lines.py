@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from axml_jax.data.corpus import Document, open_bytes, text_rows
@@ -25,25 +25,13 @@ def open_named(path: Path, options: Options) -> Documents:
     Raises:
       InputError: The file is missing; while reading, a line is no such object.
     """
-    open_bytes(path).close()  # a wrong name is told before the first gigabyte is read
     text_fields = options.text_fields or ("text",)
     labels_field = options.labels_field or "labels"
 
-    def make(content: str, file: Path, line: int | None) -> Document:
-        record = Record(content, file, line)
-        return make_document(
-            record.text(*text_fields),
-            _names(record, labels_field, text_fields),
-            record.identifier(options.id_field or "id", required=bool(options.id_field)),
-            options,
-            file,
-            line,
-        )
+    def labels(record: Record) -> tuple[str, ...]:
+        return _names(record, labels_field, text_fields)
 
-    return Documents(
-        lambda: make_documents(_filled(path, options), make, options, path),
-        skip=options.skip_bad_rows,
-    )
+    return _open(path, options, text_fields, labels, "id")
 
 
 def open_numbered(path: Path, options: Options) -> Documents:
@@ -56,16 +44,32 @@ def open_numbered(path: Path, options: Options) -> Documents:
       InputError: The file is missing; while reading, a line is no such object, or the label file
         lacks one of its labels.
     """
-    open_bytes(path).close()
-    text_fields = options.text_fields or ("title", "content")
     labels_field = options.labels_field or "target_ind"
+
+    def labels(record: Record) -> tuple[str, ...]:
+        return options.label_names(record.numbers(labels_field), record.file, record.line)
+
+    text_fields = options.text_fields or ("title", "content")
+    titles = options.label_file.titles if options.label_file else None
+    return _open(path, options, text_fields, labels, "uid", titles)
+
+
+def _open(
+    path: Path,
+    options: Options,
+    text_fields: tuple[str, ...],
+    labels: Callable[[Record], tuple[str, ...]],
+    id_field: str,
+    titles: Mapping[str, str] | None = None,
+) -> Documents:
+    open_bytes(path).close()  # a wrong name is told before the first gigabyte is read
 
     def make(content: str, file: Path, line: int | None) -> Document:
         record = Record(content, file, line)
         return make_document(
             record.text(*text_fields),
-            options.label_names(record.numbers(labels_field), file, line),
-            record.identifier(options.id_field or "uid", required=bool(options.id_field)),
+            labels(record),
+            record.identifier(options.id_field or id_field, required=bool(options.id_field)),
             options,
             file,
             line,
@@ -73,7 +77,7 @@ def open_numbered(path: Path, options: Options) -> Documents:
 
     return Documents(
         lambda: make_documents(_filled(path, options), make, options, path),
-        options.label_file.titles if options.label_file else None,
+        titles,
         options.skip_bad_rows,
     )
 

@@ -39,6 +39,10 @@ def parse_json(content: str | bytes, file: Path, line: int | None = None) -> Any
 class Record:
     """A JSON object from a file.
 
+    Attributes:
+      file, line: As given.
+      fields: Its fields.
+
     Args:
       content: The text of the object, or its bytes as UTF-8.
       file: The file that it is from.
@@ -49,14 +53,14 @@ class Record:
     """
 
     def __init__(self, content: str | bytes, file: Path, line: int | None = None) -> None:
-        self._file, self._line = file, line
+        self.file, self.line = file, line
         self.fields = parse_json(content, file, line)
         if not isinstance(self.fields, dict):
             raise self.error(f"expected a JSON object, found {kind_of(self.fields)}", _NO_JSON)
 
     def error(self, message: str, reason: str = "") -> InputError:
         """An error that names file and line."""
-        return InputError(message, file=self._file, line=self._line, reason=reason)
+        return InputError(message, file=self.file, line=self.line, reason=reason)
 
     def text(self, *names: str) -> str:
         """The text of fields that hold strings or lists of strings; all parts on their own lines.
