@@ -6,7 +6,7 @@ from pathlib import Path
 
 from absl import flags
 
-from axml_jax.data.corpus import FREE_EXPANSION, MAX_EXPANSION
+from axml_jax.data.corpus import FREE_EXPANSION, MAX_EXPANSION, MAX_LINE
 from axml_jax.data.readers.documents import Options
 from axml_jax.data.readers.formats import FORMATS
 from axml_jax.data.readers.layouts import Layout, SplitFiles, find_splits
@@ -64,8 +64,9 @@ _MAX_EXPANSION = flags.DEFINE_integer(
 )
 _MAX_LINE = flags.DEFINE_integer(
     "max_line_mib",
-    64,
-    "The longest line (or document of a file) accepted.",
+    MAX_LINE >> 20,
+    "The longest line (or document of a file) accepted; of JSON it may take 30 times as much "
+    "memory.",
     lower_bound=1,
     upper_bound=4096,  # such a line is held in memory, several times over
 )
