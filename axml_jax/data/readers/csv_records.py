@@ -217,16 +217,20 @@ def records(
         except StopIteration:
             return
         except csv.Error as error:
-            wrong, fault, last = _no_csv(str(error), path, begin, hint), source.fault, begin
-            if str(error) in (_UNCLOSED, _TOO_MUCH):
+            fault, last, why = source.fault, begin, str(error)
+            if why in (_UNCLOSED, _TOO_MUCH):
                 if not (goes_on or again):
-                    far = str(error) == _TOO_MUCH
-                    raise (too_long(path, source.taken, bounds) if far else wrong) from None
+                    if why == _TOO_MUCH:
+                        raise too_long(path, source.taken, bounds) from None
+                    wrong = _no_csv(why, path, begin, hint)
+                    wrong.reason = ""  # never passed over
+                    raise wrong from error
                 source.give_back(1, _NEAR)
             else:
                 last += reader.pass_over() - 1
             if last > begin:
-                wrong = _no_csv(f"{error}, and it ends in line {last}", path, begin, hint)
+                why = f"{why}, and it ends in line {last}"
+            wrong = _no_csv(why, path, begin, hint)
             yield begin, fault if fault and (fault.line or 0) <= last else wrong
             continue
         if source.fault or row:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from absl import flags
@@ -11,7 +13,7 @@ from axml_jax.data.readers.documents import Options
 from axml_jax.data.readers.formats import FORMATS
 from axml_jax.data.readers.layouts import Layout, SplitFiles, find_splits
 from axml_jax.data.readers.opening import Opened, open_splits
-from axml_jax.errors import ConfigError
+from axml_jax.errors import ConfigError, InputError
 
 _SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 _MIB = 1 << 20
@@ -112,6 +114,21 @@ def open_named(layout: Layout) -> Opened:
         max_expansion=_MAX_EXPANSION.value,
     )
     return open_splits(layout, _FORMAT.value, options)
+
+
+@contextlib.contextmanager
+def advised(layout: Layout | None) -> Iterator[None]:
+    """Adds to an error about one of the documents how such are passed over."""
+    try:
+        yield
+    except InputError as error:
+        files = {path for split in layout.splits.values() for path in split} if layout else set()
+        is_row = error.line is not None and Path(error.file or "") in files
+        is_row |= Path(error.file or "").parent in files  # a folder of documents
+        if not (error.reason and is_row) or _ON_BAD_ROW.value == "skip":
+            raise
+        message = f"{error.message}; --on_bad_row=skip passes such documents over and counts them"
+        raise InputError(message, file=error.file, line=error.line) from error
 
 
 def _files_of(split: str) -> SplitFiles | None:
