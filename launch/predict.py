@@ -57,7 +57,7 @@ def _lines(name: str) -> Iterator[Line]:
     if _OUTPUT.value != "-":
         inputs = [] if _INPUT.value == "-" else [_INPUT.value]
         axml_flags.check_output("output", _OUTPUT.value, inputs)
-    stream = sys.stdin.buffer if _INPUT.value == "-" else open_bytes(_INPUT.value)
+    stream = sys.stdin.buffer if _INPUT.value == "-" else open_bytes(_INPUT.value, True)
     return stream_lines(stream, name)
 
 
@@ -79,7 +79,8 @@ def main(argv: Sequence[str]) -> None:
         thresholds, chosen_among = read_thresholds(_THRESHOLDS.value, model)
         top_k = top_k or chosen_among
     if found.reason:
-        say(f"{name} is read as {found.format}: {found.reason}; --format {LINES} overrules it")
+        other = "" if found.format == LINES else f" {LINES}"
+        say(f"{name} is read as {found.format}: {found.reason}; --format{other} overrules it")
     # A pipe can be read only once, so nothing is counted there; rows of CSV are no lines.
     counted = stops and os.path.isfile(_INPUT.value) and found.format != "csv"
     total = sum(1 for _ in read_byte_lines(_INPUT.value)) if counted else None

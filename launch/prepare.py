@@ -71,19 +71,20 @@ def main(argv: Sequence[str]) -> None:
     given = [name for name in store.SETTINGS if flags.FLAGS[name].present]
     base = store.read_base(_BASE.value, given) if _BASE.value else None
     titles = read_titles(_TITLES.value) if _TITLES.value else None
-    opened = reader_flags.open_named(files) if files else dataset_flags.open_named()
-    for note in opened.notes:
-        print(printable(note))
     settings: dict[str, Any] = {name: flags.FLAGS[name].value for name in store.SETTINGS}
-    written = store.write_store(
-        _OUT.value,
-        opened.documents,
-        source=opened.source,
-        label_titles=titles or opened.titles,
-        overwrite=_OVERWRITE.value,
-        base=base,
-        **settings,
-    )
+    with reader_flags.advised(files):
+        opened = reader_flags.open_named(files) if files else dataset_flags.open_named()
+        for note in opened.notes:
+            print(printable(note))
+        written = store.write_store(
+            _OUT.value,
+            opened.documents,
+            source=opened.source,
+            label_titles=titles or opened.titles,
+            overwrite=_OVERWRITE.value,
+            base=base,
+            **settings,
+        )
     dataset_flags.show_written(written)
     summary.show(written)
 

@@ -10,6 +10,8 @@ import functools
 import gzip
 import lzma
 import math
+import os
+import stat
 import zlib
 from collections.abc import Generator
 from pathlib import Path
@@ -17,13 +19,16 @@ from typing import IO, NamedTuple, cast
 
 from axml_jax.errors import InputError
 
-MAX_LINE = 64 << 20
+# Twenty times the longest documents of the paper's data sets.  The limit is one of memory, too: a
+# line of JSON may take 25 times its size.
+MAX_LINE = 16 << 20
 # Text becomes 3 to 30 times its compressed size; a hostile file of zeros 1,000 to 7,000 times.
 MAX_EXPANSION = 100
 FREE_EXPANSION = 256 << 20
-COMPRESSED = (".gz", ".xz")
+# How files with these endings begin.
+COMPRESSED = {".gz": b"\x1f\x8b", ".xz": b"\xfd7zXZ\0"}
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 # MemoryError: an .xz file may ask for 4 GiB to be unpacked in.
 DAMAGED = (OSError, EOFError, lzma.LZMAError, zlib.error, MemoryError)
 
@@ -42,14 +47,45 @@ class Document(NamedTuple):
     id: str = ""
 
 
-def open_bytes(path: str | Path) -> IO[bytes]:
+class LineError(InputError):
+    """A line that is no text; `text` is what can be read of it."""
+
+    text = ""
+
+
+def open_bytes(path: str | Path, may_be_pipe: bool = False) -> IO[bytes]:
     """Opens a file for reading, through gzip or xz where it ends in `.gz` or `.xz`.
 
+    Args:
+      path: The file.
+      may_be_pipe: Whether it may be what can be read only once.
+
     Raises:
-      InputError: The file cannot be opened.
+      InputError: The file cannot be opened, is no file but a pipe or a device, or is not compressed
+        though its name says so.
     """
     path = Path(path)
     try:
+        # Before it is opened: opening a pipe waits for whoever writes.
+        mode = os.stat(path).st_mode
+        is_file = stat.S_ISREG(mode)
+        if not (is_file or stat.S_ISDIR(mode) or may_be_pipe):
+            raise InputError(
+                "expected a file, but this is a pipe or a device, which can be read only once; "
+                "write what it gives to a file first",
+                file=path,
+            )
+        begin = COMPRESSED.get(path.suffix)
+        if begin and is_file:
+            with path.open("rb") as file:
+                found = file.read(len(begin))
+            if not begin.startswith(found):
+                raise InputError(
+                    f"its name ends in {path.suffix}, but it is not compressed so: rename it, or, "
+                    "if it is damaged, fetch it anew",
+                    file=path,
+                    reason="a damaged file",
+                )
         if path.suffix == ".gz":
             return cast(IO[bytes], gzip.open(path, "rb"))
         if path.suffix == ".xz":
@@ -93,8 +129,8 @@ def byte_rows(
                         line = file.readline(max_line + 1)
                         total += len(line)
                 else:
-                    if number == 1 and line.startswith(_BOM):
-                        line = line[len(_BOM) :]
+                    if number == 1 and line.startswith(BOM):
+                        line = line[len(BOM) :]
                     yield line.rstrip(b"\r\n") if line.endswith(b"\n") else line
                 if total > limit:
                     raise _too_large(path, number, max_expansion)
@@ -122,26 +158,30 @@ def text_rows(
         yield line if isinstance(line, InputError) else decode_row(line, path, number)
 
 
-def decode_row(line: bytes, file: str | Path, number: int) -> str | InputError:
+def decode_row(line: bytes, file: str | Path, number: int) -> str | LineError:
     """The text of a line, or what is wrong with it."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
-        return InputError(
+        found = LineError(
             f"not UTF-8: byte 0x{line[error.start]:02x} at byte {error.start + 1} of the line; "
             "convert the file to UTF-8 (iconv -f ENCODING -t UTF-8)",
             file=file,
             line=number,
             reason="not UTF-8",
         )
+        found.text = line.decode("utf-8", "replace")
+        return found
     if "\0" in text:
-        return InputError(
+        found = LineError(
             f"a NUL byte at character {text.index(chr(0)) + 1} of the line; if this is UTF-16, "
             "convert it (iconv -f UTF-16LE -t UTF-8), or else take them out (tr -d '\\000')",
             file=file,
             line=number,
             reason="a NUL byte",
         )
+        found.text = text.replace("\0", " ")
+        return found
     return text
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import IO
 
-from axml_jax.data.corpus import DAMAGED, MAX_LINE
+from axml_jax.data.corpus import BOM, DAMAGED, MAX_LINE, decode_row
 from axml_jax.errors import InputError
 
 Line = str | InputError
@@ -31,17 +31,17 @@ def stream_lines(
             number += 1
             if len(line) > max_line:
                 yield InputError(
-                    f"the line is longer than {max_line:,} bytes", file=name, line=number
+                    f"the line is longer than {max_line:,} bytes; is this text with one document "
+                    "a line?",
+                    file=name,
+                    line=number,
                 )
                 while line and not line.endswith(b"\n"):
                     line = stream.readline(max_line)
                 continue
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                yield InputError(f"not UTF-8: {error}", file=name, line=number)
-            else:
-                yield text.rstrip("\r\n")
+            if number == 1:
+                line = line.removeprefix(BOM)
+            yield decode_row(line.rstrip(b"\r\n"), name, number)
     except DAMAGED as error:
         message = f"damaged or cut short from here on ({error})"
         raise InputError(message, file=name, line=number + 1) from error

@@ -6,7 +6,6 @@ where they are there.  Knows nothing about models.
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +14,7 @@ from typing import NamedTuple
 
 from axml_jax.data.corpus import MAX_LINE
 from axml_jax.data.line_stream import Line, sound
-from axml_jax.data.readers.csv_rows import allow_cells
+from axml_jax.data.readers.csv_records import DELIMITERS, HINT, Bounds, records, split_header
 from axml_jax.data.readers.record import Record
 from axml_jax.data.readers.sniffing import data_suffix
 from axml_jax.data.readers.tsv import COLUMNS, read_header
@@ -23,7 +22,13 @@ from axml_jax.errors import InputError
 
 LINES = "lines"
 FORMATS = (LINES, "jsonl", "csv", *COLUMNS)
-_HINT = "name the text's with --text_column, or have each line read as a text with --format lines"
+_AS_LINES = "have each line read as a text with --format lines"
+_HINT = f"name the text's with --text_column, or {_AS_LINES}"
+# A quote that is not closed keeps no more rows from being answered, even for a while.
+_ROW = Bounds(MAX_LINE, lines=10_000)
+# Lines that may be empty or unreadable before one tells the format.
+_SNIFFED = 20
+_LONGEST_HEADER = 1 << 16
 
 
 class NewText(NamedTuple):
@@ -47,7 +52,7 @@ class NewTexts(NamedTuple):
 
     Attributes:
       format: One of FORMATS.
-      reason: Why it was taken for that, for people; "" where it was asked for.
+      reason: Why it was taken for that, for people; "" where the format was given.
       texts: The texts, once.
     """
 
@@ -64,13 +69,13 @@ def open_new_texts(
     id_field: str = "",
     stops: bool = True,
 ) -> NewTexts:
-    """Begins to read texts; the first line is read at once.
+    """Begins to read texts; the first line that is not empty is read at once.
 
     Args:
       lines: Lines without their ends, or what is wrong with them; see `line_stream`.
       file: What they are from, for its ending and for messages.
-      format: One of FORMATS, or "auto": by the first line and the file's ending; a text a line
-        where these do not say otherwise.
+      format: One of FORMATS, or "auto": by the first line that is not empty and the file's ending;
+        a text a line where these do not say otherwise.
       text_fields: Fields or columns of the text, joined by newlines; by default `text`.
       id_field: Field or column of the id; by default `id`, where there is one.
       stops: Whether a bad line ends the reading; else a `NewText` with its error stands for it.
@@ -79,11 +84,12 @@ def open_new_texts(
       InputError: A first line that does not go with the fields; while iterating, a bad line.
     """
     path, stream = Path(file), iter(lines)
-    first = next(stream, None)
-    whole = stream if first is None else itertools.chain([first], stream)
+    begin = list(_begin(stream))
+    first = begin[-1] if begin and isinstance(begin[-1], str) else ""
+    whole = itertools.chain(begin, stream)
     names, reason = list(text_fields) or ["text"], ""
     if format == "auto":
-        format, reason = _sniff(path, first if isinstance(first, str) else "", names)
+        format, reason = _sniff(path, first, len(begin), names, bool(text_fields))
     if format not in ("jsonl", "csv") and (text_fields or id_field):
         raise InputError(
             f"--text_column and --id_column concern JSON lines and CSV, and this is read as "
@@ -95,7 +101,7 @@ def open_new_texts(
     elif format == "jsonl":
         texts = _objects(whole, path, names, id_field)
     elif format == "csv":
-        texts = _columns(whole, path, names, id_field)
+        texts = _columns(whole, path, names, id_field, first)
     else:
         texts = _tabbed(whole, path, COLUMNS[format])
     return NewTexts(format, reason, _without_errors(texts) if stops else texts)
@@ -119,41 +125,68 @@ def _each(lines: Iterable[Line], parse: Callable[[str, int], NewText | None]) ->
             yield found
 
 
-def _sniff(path: Path, first: str, names: list[str]) -> tuple[str, str]:
+def _begin(lines: Iterator[Line]) -> Iterator[Line]:
+    """The lines up to the first that tells something."""
+    for line in itertools.islice(lines, _SNIFFED):
+        yield line
+        if isinstance(line, str) and line.strip():
+            return
+
+
+def _sniff(
+    path: Path, first: str, number: int, names: list[str], are_given: bool
+) -> tuple[str, str]:
+    """What the first line that is not empty, and its number, tell; and why."""
+    what = "first line" if number <= 1 else f"line {number}, the first with text,"
     if first.lstrip().startswith("{"):
         try:
             value = json.loads(first)
         except (ValueError, RecursionError):
-            return LINES, ""
+            return "jsonl", f"its {what} begins with a brace"
         fields = list(value)  # a JSON text that begins with a brace is an object
         if not all(name in value for name in names):
             raise InputError(
-                f"the first line is a JSON object without {_listed(names)}, but with "
+                f"the {what} is a JSON object without {_listed(names)}, but with "
                 f"{_listed(fields[:10]) or 'nothing'}; {_HINT}",
                 file=path,
             )
-        return "jsonl", f"its first line is a JSON object with {_listed(names)}"
+        return "jsonl", f"its {what} is a JSON object with {_listed(names)}"
     if data_suffix(path) == ".csv":
         return "csv", "its name ends in .csv"
-    try:
-        header = {cell.strip() for cell in next(csv.reader([first]), [])}
-    except csv.Error:  # too long for a header
-        header = set()
-    if {"text", "labels"} <= header or {"text", "id"} <= header:
-        return "csv", f"its first line is a header with {_listed(sorted(header))}"
+    delimiter, header = _header(first, names)
+    known = names if are_given else ["text"]
+    others = header if are_given else {"labels", "id"} & set(header)
+    # Between tabs, nothing is quoted, unless the file says that it is CSV.
+    if set(known) <= set(header) and others and delimiter != "\t":
+        between = f", between {DELIMITERS[delimiter]}" if delimiter != "," else ""
+        return "csv", f"its {what} is a header with {_listed(header)}{between}"
     for name, columns in COLUMNS.items():
         if data_suffix(path) == ".tsv" and first.count("\t") + 1 == len(columns):
-            return name, f"its name ends in .tsv, its first line has {len(columns)} columns"
-    return LINES, ""
+            return name, f"its name ends in .tsv, its {what} has {len(columns)} columns"
+    if not first.strip():
+        return LINES, f"nothing is in its first {number} lines" if number else "it is empty"
+    return LINES, f"its {what} is neither a JSON object nor a header with {_listed(names)}"
+
+
+def _header(line: str, names: list[str]) -> tuple[str, list[str]]:
+    return split_header(lambda: [line] if len(line) <= _LONGEST_HEADER else [], names)
 
 
 def _objects(
     lines: Iterable[Line], path: Path, names: list[str], id_field: str
 ) -> Iterator[NewText]:
+    is_json = False
+
     def parse(line: str, number: int) -> NewText | None:
+        nonlocal is_json
         if not line.strip():
             return None
-        record = Record(line, path, number)
+        try:
+            record = Record(line, path, number)
+        except InputError as error:
+            advice = "" if is_json else f"; if this is no JSON, {_AS_LINES}"
+            raise InputError(f"{error.message}{advice}", file=path, line=number) from error
+        is_json = True
         name = record.identifier(id_field or "id", required=bool(id_field))
         return NewText(number, name, record.text(*names))
 
@@ -161,20 +194,23 @@ def _objects(
 
 
 def _columns(
-    lines: Iterator[Line], path: Path, names: list[str], id_field: str
+    lines: Iterator[Line], path: Path, names: list[str], id_field: str, begin: str
 ) -> Iterator[NewText]:
-    rows = _rows(lines, path)
-    _, first = next(rows, (1, [""]))
+    wanted = [*names, id_field] if id_field else names
+    delimiter, _ = _header(begin, wanted)
+    hint = f"{HINT}  If this is no CSV, {_AS_LINES}"
+    rows = records(lines, path, _ROW, delimiter, hint=hint, goes_on=True)
+    number, first = next(rows, (1, [""]))
     if isinstance(first, InputError):
         raise first
     header = [name.strip() for name in first]
-    wanted = [*names, id_field] if id_field else names
     if missing := [name for name in wanted if header.count(name) != 1]:
+        times = header.count(missing[0])
         raise InputError(
-            f"the header has {header.count(missing[0])} columns {missing[0]!r}; it has "
-            f"{_listed(header)}; {_HINT}",
+            f"the header has {f'{times} columns' if times else 'no column'} {missing[0]!r}; it has "
+            f"{_listed(header)} (it is read as names between {DELIMITERS[delimiter]}); {_HINT}",
             file=path,
-            line=1,
+            line=number,
         )
     texts = [header.index(name) for name in names]
     id_field = id_field or "id"
@@ -193,42 +229,6 @@ def _columns(
                 yield NewText(line, name, "\n".join(row[i] for i in texts))
 
     return read()
-
-
-class _Ended:
-    """Lines with their ends, counted.  No generator: one that has raised would be at its end."""
-
-    def __init__(self, lines: Iterator[Line]) -> None:
-        self._lines = lines
-        self.taken = 0
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = next(self._lines)
-        self.taken += 1
-        return f"{sound(line)}\n"
-
-
-def _rows(lines: Iterator[Line], path: Path) -> Iterator[tuple[int, list[str] | InputError]]:
-    """Rows that are not empty, or what is wrong with them, each with its first line's number."""
-    allow_cells(MAX_LINE)
-    ended = _Ended(lines)
-    reader = csv.reader(ended, strict=True)
-    while True:
-        number = ended.taken + 1
-        try:
-            row: list[str] | InputError = next(reader)
-        except StopIteration:
-            return
-        except InputError as error:
-            row = error
-        except csv.Error as error:
-            message = f"the row that begins here is no CSV ({error}); {_HINT}"
-            row = InputError(message, file=path, line=number)
-        if row:
-            yield number, row
 
 
 def _tabbed(lines: Iterable[Line], path: Path, columns: tuple[str, ...]) -> Iterator[NewText]:

@@ -49,8 +49,13 @@ def test_a_file_cut_short(tmp_path: Path, suffix: str) -> None:
 @pytest.mark.parametrize("suffix", [".gz", ".xz"])
 def test_a_file_that_is_not_compressed_at_all(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"t{suffix}"
-    path.write_text("plain text\n")
-    with pytest.raises(InputError, match="damaged"):
+    for content in (b"plain text\n", b"x"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=f"ends in {suffix}, but it is not .*: rename it"):
+            list(read_lines(path))
+    begin = write(tmp_path / f"whole{suffix}", b"text").read_bytes()[:1]
+    path.write_bytes(begin)
+    with pytest.raises(InputError, match="damaged or cut short"):
         list(read_lines(path))
 
 

@@ -4,13 +4,25 @@ import json
 import random
 import sys
 import time
+import tracemalloc
 import unicodedata
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from axml_jax.data.text import PAD, UNK, Token, Vocabulary, tokenize, tokens_with_places
+from axml_jax.data.text import (
+    PAD,
+    UNK,
+    Token,
+    Vocabulary,
+    first_words,
+    tokenize,
+    tokens_with_places,
+)
 from axml_jax.errors import InputError
 
 
@@ -132,6 +144,28 @@ def test_many_marks_are_composed_as_unicode_has_it(count: int) -> None:
     for _ in range(40):
         text = "".join(["e", *draw.choices(marks, k=count), "x", *draw.choices(marks, k=count)])
         assert tokenize(text) == [unicodedata.normalize("NFC", text)], ascii(text)
+
+
+@given(
+    st.text(st.sampled_from("aΣσ İi\u0307é\u0301\u0316\u00ad\u200d\n\u3000中ガ_.")),
+    st.integers(1, 9),
+)
+def test_the_first_words_are_those_of_the_whole_text(text: str, piece: int) -> None:
+    words = tokenize(text)
+    with mock.patch("axml_jax.data.text._PIECE", piece):
+        assert [first_words(text, count) for count in (1, 3, 99)] == [
+            words[:1], words[:3], words[:99]
+        ]  # fmt: skip
+
+
+def test_of_a_long_text_the_first_words_take_no_memory() -> None:
+    text = "one two éa " * 1_000_000
+    tracemalloc.start()
+    encoded = Vocabulary(["<pad>", "<unk>", "two"]).encode(text, max_tokens=4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert encoded.tolist() == [1, 2, 1, 1]
+    assert peak < 1_000_000
 
 
 def test_vocabulary_is_in_order_of_documents_then_letters() -> None:

@@ -7,6 +7,7 @@ first byte makes it.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import lzma
@@ -59,6 +60,8 @@ def _run_seed() -> bytes:
     return MARK.join(json.dumps(part).encode() for part in (about, labels, words))
 
 
+_THRESHOLDS = {"kind": "logit", "common": 0.5, "top_k": 3}
+_THRESHOLDS["labels"] = dict.fromkeys(("0", "1", "a b", "cat", "dog", "x:y"), 1)
 _CHOSEN = {name: bytes([i + 1]) for i, name in enumerate(choices.FORMATS)}
 _TABS = b"cat dog\tthe text\n\tanother\n"
 _PAIR = b"one\ntwo\n" + MARK
@@ -103,6 +106,14 @@ SEEDS: dict[str, tuple[bytes, ...]] = {
         *(b"\0" + row for row in _ROWS.values()),
     ),
     "new texts": (b"\0one\ntwo\n", b"\0" + _LINES, b"\0" + _FIELDS, b"\4" + _TABS),
+    "labelled texts": (
+        b"\1one\ntwo\n" + MARK + b"cat dog\n\n",
+        b"\0text,labels\nx,y\n" + MARK + b"cat\n",
+        b"\2" + _LINES,
+    ),
+    "own names": (b"a\nz\nb\n" + MARK + b"0:0.5 2:0.1\n",),
+    "thresholds": (json.dumps(_THRESHOLDS).encode(),),
+    "checksums": (json.dumps({"weights/array": hashlib.sha256(b"weights").hexdigest()}).encode(),),
     "run": (_run_seed(),),
     "overrides": (b"train.epochs=3\nmodel.fully_connected=512,256\nseed=1",),
 }

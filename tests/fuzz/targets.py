@@ -11,23 +11,26 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import hashlib
 import io
 import json
 import os
 import shutil
 import tempfile
+import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from axml_jax import config, runs
+from axml_jax import config, decisions, runs, sources
 from axml_jax.baselines import choices, prediction_files
 from axml_jax.baselines.predictions import read_predictions
 from axml_jax.data import line_stream, new_texts, summary
 from axml_jax.data.base import read_base
 from axml_jax.data.corpus import Document
+from axml_jax.data.labelled_texts import open_labelled_texts, refuse_strangers
 from axml_jax.data.opened import open_store
 from axml_jax.data.readers.documents import Options
 from axml_jax.data.readers.formats import FORMATS
@@ -40,10 +43,12 @@ from axml_jax.data.titles import read_titles
 from axml_jax.data.vectors import read_glove
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.tables import printable
+from axml_jax.train import checksums
 from tests.fuzz.seeds import MARK, SEEDS, WORDS
 
 # A label named by a number has that place: otherwise a file of numbers alone means two things.
 _NAMES = ("0", "1", "a b", "cat", "dog", "x:y")
+_SUM = hashlib.sha256(b"weights").hexdigest()
 _SMALL = Options(max_line=1 << 16)
 
 
@@ -64,8 +69,9 @@ class Target(NamedTuple):
 def note_refusal(error: Exception) -> None:
     """Called with each clear error; looks whether it can be shown."""
     assert printable(str(error)).encode(), "an error without a word"
-    line = getattr(error, "line", None)
-    assert line is None or line >= 1
+    if isinstance(error, InputError):
+        assert error.file, f"an error that names no file: {error}"
+        assert error.line is None or error.line >= 1
 
 
 @contextlib.contextmanager
@@ -241,6 +247,44 @@ def _new_texts(data: bytes) -> None:
             Vocabulary(WORDS).encode(new.text)
 
 
+def _labelled_texts(data: bytes) -> None:
+    """Texts and the second file of what is known to be true, as launch/explain.py has them."""
+    format, data = _choose(data, ("auto", *new_texts.FORMATS))
+    texts, labels = _parts(data, 2)
+    path, beside = str(_write("t.csv", texts)), str(_write("t.txt", labels))
+    with _refusals():
+        found = list(open_labelled_texts(path, beside if labels else None, format=format))
+        _use(found)
+        refuse_strangers(found, _NAMES, beside)
+
+
+def _own_names(data: bytes) -> None:
+    """Predictions in a system's own numbers, and the file that says what these are."""
+    names, predictions = _parts(data, 2)
+    reading = choices.Reading(own_names=str(_write("own_names.txt", names)))
+    with _refusals():
+        store = open_store(_whole_store())
+        found = sources.from_file(_write("own", predictions), store, "test", reading)
+        assert np.isfinite(found.scores).all()
+        assert ((found.label_ids >= 0) & (found.label_ids < len(store.label_names))).all()
+
+
+def _thresholds(data: bytes) -> None:
+    model: Any = types.SimpleNamespace(label_names=_NAMES)
+    with _refusals():
+        found, top_k = decisions.read_thresholds(_write("thresholds.json", data), model)
+        assert np.isfinite([found.common, *found.by_label]).all()
+        assert 1 <= top_k <= len(_NAMES) == len(found.by_label)
+
+
+def _checksums(data: bytes) -> None:
+    """A checkpoint's checksums, as somebody else may have written them."""
+    _write("checkpoint/weights/array", b"weights")
+    folder = _write("checkpoint/checksums.json", data).parent
+    told = checksums.damage(folder)
+    assert printable(told).encode() or json.loads(data).get("weights/array", _SUM) == _SUM
+
+
 @functools.cache
 def _whole_store() -> Path:
     train = [Document("The cat sat.", ("b", "a"), "one"), Document("A dog!", (), "two")]
@@ -336,6 +380,10 @@ _RUNS: dict[str, Callable[[bytes], None]] = {
     "word vectors": _vectors,
     "predictions": _predictions,
     "new texts": _new_texts,
+    "labelled texts": _labelled_texts,
+    "own names": _own_names,
+    "thresholds": _thresholds,
+    "checksums": _checksums,
     "store": _store,
     "run": _run,
     "overrides": _overrides,

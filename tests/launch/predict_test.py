@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ LINES = "".join(f"{text}\n" for text in TEXTS).encode()
 
 
 def complaints(stderr: bytes) -> list[str]:
-    """What is no progress: a slow machine may show some."""
-    return [line for line in stderr.decode().splitlines() if not line.startswith("predicting")]
+    """What is no progress, which a slow machine may show, nor says that a text is a line."""
+    passed_over = ("predicting", "standard input is read as lines: ", "texts is read as lines: ")
+    lines = stderr.decode().splitlines()
+    return [line for line in lines if not line.startswith(passed_over)]
 
 
 def read(lines: bytes) -> list[dict[str, Any]]:
@@ -36,7 +39,9 @@ def test_a_file_and_standard_input_give_the_same_lines(
         file.write(LINES)
     ask = ("predict", f"--run={tiny_run}", "--top_k=3")
     done = launch(*ask, "--input=texts.gz", "--output=predictions.jsonl")
-    told = [f"{len(TEXTS)} lines in predictions.jsonl"]
+    why = "its first line is neither a JSON object nor a header with 'text'"
+    read_as = f"is read as lines: {why}; --format overrules it"
+    told = [f"texts.gz {read_as}", f"{len(TEXTS)} lines in predictions.jsonl"]
     assert (done.returncode, done.stdout, complaints(done.stderr)) == (0, b"", told)
     written = (tmp_path / "predictions.jsonl").read_bytes()
 
@@ -45,6 +50,7 @@ def test_a_file_and_standard_input_give_the_same_lines(
     ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     done = launch(*ask, input=piped, **ascii_only)
     assert (done.returncode, complaints(done.stderr)) == (0, [])
+    assert f"standard input {read_as}\n" in done.stderr.decode()
     assert done.stdout == written
 
     records = read(written)
@@ -55,6 +61,18 @@ def test_a_file_and_standard_input_give_the_same_lines(
         for found, wanted in zip(record["labels"], row, strict=True):
             assert found["logit"] == pytest.approx(wanted.logit, rel=1e-4)
             assert found["probability"] == pytest.approx(wanted.probability, rel=1e-4)
+
+
+def test_a_pipe_with_a_name_is_read_once(tiny_run: Path, tmp_path: Path, launch: Launch) -> None:
+    os.mkfifo(tmp_path / "texts")
+    pipe = tmp_path / "texts"
+    writer = threading.Thread(target=pipe.write_bytes, args=(LINES,), daemon=True)
+    writer.start()
+    ask = ("predict", f"--run={tiny_run}", "--top_k=3")
+    done = launch(*ask, "--input=texts")
+    writer.join(9)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == launch(*ask, input=LINES).stdout
 
 
 @pytest.mark.parametrize("place", ["file", "pipe"])
@@ -98,8 +116,9 @@ def test_a_reader_that_leaves_is_no_error(
                 sys.executable,
                 str(root / "launch" / "predict.py"),
                 f"--run={tiny_run}",
-                f"--input={tmp_path / 'texts'}",
+                "--input=texts",
             ],
+            cwd=tmp_path,
             env=launch_environment,
             stdout=output,
             stderr=subprocess.PIPE,

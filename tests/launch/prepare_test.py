@@ -217,6 +217,7 @@ def test_bad_rows_are_passed_over_in_all_files_where_that_is_asked_for(
     done = prepare(root, user_environment, *flags)
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: {tmp_path / 'l.txt'}:2: not UTF-8: byte 0xff at byte 3")
+    assert line.endswith("; --on_bad_row=skip passes such documents over and counts them")
     assert not (tmp_path / "store").exists()
     done = prepare(root, user_environment, *flags, "--on_bad_row=skip")
     assert done.returncode == 0, done.stderr
@@ -233,6 +234,20 @@ def test_bad_rows_are_passed_over_in_all_files_where_that_is_asked_for(
     done = prepare(root, user_environment, *flags, "--keep_repeated_ids")
     assert done.returncode == 0, done.stderr
     assert open_store(tmp_path / "store").splits["train"].ids == ["one", "one"]
+
+
+@pytest.mark.parametrize("fault", ["an unclosed quote", "an empty file", "a label file"])
+def test_what_cannot_be_passed_over_is_told_without_such_advice(
+    root: Path, user_environment: dict[str, str], tmp_path: Path, fault: str
+) -> None:
+    rows = 'text,labels\none,0\n"two,0\n' if "quote" in fault else "text,labels\none,0\n"
+    (tmp_path / "a.csv").write_text("" if "empty" in fault else rows)
+    (tmp_path / "names.txt").write_bytes(b"\xff\n")
+    more = [f"--label_file={tmp_path / 'names.txt'}"] if "label" in fault else []
+    done = prepare(root, user_environment, f"--train={tmp_path / 'a.csv'}", "--out=x", *more)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert "on_bad_row" not in line
 
 
 def test_unknown_flags_are_refused_with_the_nearest(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from absl import flags
 
-from axml_jax.data.corpus import FREE_EXPANSION, MAX_EXPANSION
+from axml_jax.data.corpus import FREE_EXPANSION, MAX_EXPANSION, MAX_LINE
 from axml_jax.data.readers.documents import Options
 from axml_jax.data.readers.formats import FORMATS
 from axml_jax.data.readers.layouts import Layout, SplitFiles, find_splits
 from axml_jax.data.readers.opening import Opened, open_splits
-from axml_jax.errors import ConfigError
+from axml_jax.errors import ConfigError, InputError
 
 _SPLITS = {"train": "training", "valid": "validation", "test": "test"}
 _MIB = 1 << 20
@@ -64,8 +66,9 @@ _MAX_EXPANSION = flags.DEFINE_integer(
 )
 _MAX_LINE = flags.DEFINE_integer(
     "max_line_mib",
-    64,
-    "The longest line (or document of a file) accepted.",
+    MAX_LINE >> 20,
+    "The longest line (or document of a file) accepted; of JSON it may take 30 times as much "
+    "memory.",
     lower_bound=1,
     upper_bound=4096,  # such a line is held in memory, several times over
 )
@@ -111,6 +114,21 @@ def open_named(layout: Layout) -> Opened:
         max_expansion=_MAX_EXPANSION.value,
     )
     return open_splits(layout, _FORMAT.value, options)
+
+
+@contextlib.contextmanager
+def advised(layout: Layout | None) -> Iterator[None]:
+    """Adds to an error about one of the documents how such are passed over."""
+    try:
+        yield
+    except InputError as error:
+        files = {path for split in layout.splits.values() for path in split} if layout else set()
+        is_row = error.line is not None and Path(error.file or "") in files
+        is_row |= Path(error.file or "").parent in files  # a folder of documents
+        if not (error.reason and is_row) or _ON_BAD_ROW.value == "skip":
+            raise
+        message = f"{error.message}; --on_bad_row=skip passes such documents over and counts them"
+        raise InputError(message, file=error.file, line=error.line) from error
 
 
 def _files_of(split: str) -> SplitFiles | None:

@@ -57,7 +57,11 @@ def read_record(path: Path, max_bytes: int) -> Record:
             file=path,
             reason="a file too long",
         )
-    return Record(content, path)
+    try:
+        return Record(content, path)
+    except InputError as error:
+        message = f"{error.message}; a folder is read as one document a JSON file"
+        raise InputError(message, file=path, line=error.line, reason=error.reason) from error
 
 
 def open_json_folder(folder: Path, options: Options) -> CountedDocuments:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from axml_jax.data.corpus import COMPRESSED, open_bytes, text_rows
 from axml_jax.data.readers import json_folder
-from axml_jax.data.readers.csv_rows import DELIMITERS, split_header
+from axml_jax.data.readers.csv_records import DELIMITERS, split_header
 from axml_jax.data.readers.documents import Options
 from axml_jax.data.readers.formats import FORMATS, list_formats
 from axml_jax.data.readers.label_rows import is_bow, is_sparse

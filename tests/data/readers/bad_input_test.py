@@ -3,6 +3,7 @@
 import gzip
 import json
 import lzma
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -124,7 +125,7 @@ def test_a_row_that_is_no_document(tmp_path: Path, name: str, reason: str) -> No
 
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize(("name", "part"), PARTS)
-@pytest.mark.parametrize("fault", ["missing", "empty", "a directory", "UTF-16"])
+@pytest.mark.parametrize("fault", ["missing", "empty", "a directory", "a pipe", "UTF-16"])
 def test_a_file_that_is_none(tmp_path: Path, name: str, part: str, fault: str, skip: bool) -> None:
     case = new_case(tmp_path, name, part)
     if name == "json_folder":  # in its place
@@ -136,9 +137,13 @@ def test_a_file_that_is_none(tmp_path: Path, name: str, part: str, fault: str, s
         case.victim.write_bytes(b"")
     elif fault == "a directory":
         case.victim.mkdir()
+    elif fault == "a pipe":  # nobody writes: whoever opens it waits for ever
+        os.mkfifo(case.victim)
     elif fault == "UTF-16":
         case.victim.write_bytes(content.decode("utf-8", "replace").encode("utf-16"))
     error = refused(tmp_path, case, "auto" if skip else name, Options(skip_bad_rows=skip))
+    if fault == "a pipe" and (name != "json_folder" or skip):  # that one wants a folder
+        assert "can be read only once; write what it gives to a file first" in str(error)
     # Where rows are passed over, the files may be of unequal length before that is seen.
     if not (fault == "UTF-16" and skip and name in ALIGNED):
         assert error.file == str(case.victim)
@@ -216,6 +221,28 @@ def test_a_bad_line_within_quotes_is_one_row(write: Write) -> None:
     documents = open_documents(path, options=Options(skip_bad_rows=True))
     assert list(documents) == [Document("four", ("b",))]
     assert documents.skipped["not UTF-8"].first == ["a.csv:3"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "bad", "good"),
+    [
+        # Whatever its rest looks like, a row that quotes in the wrong places is one.
+        ('"a"b,"multi\nalpha",x\n', ["a.csv:3"], []),
+        ('"a"b,"multi\nalpha"\n', ["a.csv:3"], []),
+        ('"a,x\n"b",y\n', ["a.csv:3"], ["b"]),
+        ('"a" b,x\nc,y\n', ["a.csv:3"], ["c"]),
+    ],
+)
+def test_a_quote_too_many_spoils_one_row(
+    write: Write, rows: str, bad: list[str], good: list[str]
+) -> None:
+    path = write("a.csv", f"text,labels\nfirst,x\n{rows}last,y\n")
+    documents = open_documents(path, options=Options(skip_bad_rows=True))
+    assert [document.text for document in documents] == ["first", *good, "last"]
+    assert documents.skipped["no CSV"].first == bad
+    with pytest.raises(InputError, match="the row that begins here is no CSV") as caught:
+        list(open_documents(path))
+    assert caught.value.line == 3
 
 
 def test_names_of_labels_with_spaces_are_kept_and_with_line_breaks_refused(

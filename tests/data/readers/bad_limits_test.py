@@ -1,8 +1,11 @@
 """Every reader against what would fill memory or disk: long lines, many lines, zip bombs."""
 
 import gzip
+import io
 import lzma
 import os
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +16,12 @@ import scipy.sparse
 
 from axml_jax.data import archives, corpus
 from axml_jax.data.corpus import Document
+from axml_jax.data.line_stream import stream_lines
+from axml_jax.data.new_texts import open_new_texts
 from axml_jax.data.readers.documents import Options
 from axml_jax.data.readers.label_file import read_label_file
 from axml_jax.data.readers.opening import open_documents
+from axml_jax.data.text import Vocabulary
 from axml_jax.errors import InputError
 from tests.data.readers.bad_cases import (
     ALIGNED,
@@ -138,6 +144,35 @@ def test_many_empty_lines_take_no_memory(write: Write, name: str) -> None:
         with pytest.raises(InputError) as caught:
             list(open_documents(path, name, labels=labels))
         assert caught.value.line == 1
+
+
+def test_the_longest_line_of_json_takes_bounded_memory(write: Write) -> None:
+    begin, end = '{"text": "x", "labels": ["a"], "z": [', "{}]}\n"
+    objects = (corpus.MAX_LINE - len(begin) - len(end)) // 3
+    path = write("a.jsonl.gz", begin + "{}," * objects + end)
+    assert os.path.getsize(path) < 20_000
+    script = """
+import resource, sys
+from axml_jax.data.readers.opening import open_documents
+begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert len(list(open_documents(sys.argv[1]))) == 1
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - begin)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 512 << 10  # KiB
+
+
+def test_the_longest_text_to_predict_for_takes_bounded_memory() -> None:
+    words = Vocabulary(["<pad>", "<unk>", "a"])
+    stream = io.BytesIO(b"a " * (corpus.MAX_LINE // 2 - 1) + b"\n")
+    tracemalloc.start()
+    for new in open_new_texts(stream_lines(stream, "f"), "f").texts:
+        assert words.encode(new.text, max_tokens=3).tolist() == [2, 2, 2]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * corpus.MAX_LINE
 
 
 @pytest.mark.parametrize("name", ["tsv", "jsonl", "csv", "lines"])
