@@ -18,7 +18,7 @@ from typing import Any
 from absl import app, flags, logging
 
 from axml_jax import config as config_lib
-from axml_jax import runs
+from axml_jax import orbax_log, runs
 from axml_jax.baselines import choices as reading_choices
 from axml_jax.command_line import complain, parse
 from axml_jax.errors import ConfigError, InputError
@@ -235,6 +235,7 @@ def run(main: Callable[[Sequence[str]], None], *, handles_sigterm: bool = False)
         if not flags.FLAGS["verbosity"].present:
             # At "info", the default, orbax tells of each step of each checkpoint.
             logging.set_verbosity(logging.WARNING)
+            orbax_log.silence()
         if sets_up_jax:
             _set_up_jax()
         try:
