@@ -302,7 +302,7 @@ class _Session:
 
     def _out_of_time(self) -> bool:
         # Steps that are taken until the other processes know.
-        documents = self.lag * self.plan.config.data.batch_size
+        documents = self.lag * self.plan.batch_size
         seconds = self.counters.evaluation_seconds
         return self.pace.is_up(seconds, len(self.plan.parts.valid), documents)
 
@@ -369,7 +369,7 @@ class _Session:
     def _documents_at(self, step: int) -> int:
         epoch, index = divmod(step, self.steps_per_epoch)
         documents = len(self.plan.parts.train)
-        return epoch * documents + min(index * self.plan.config.data.batch_size, documents)
+        return epoch * documents + min(index * self.plan.batch_size, documents)
 
     def _result(self, step: int, ended: str) -> dict[str, Any]:
         kept = self.checkpoints.best_counters()
