@@ -17,8 +17,8 @@ from typing import Any
 
 from absl import app, flags, logging
 
-from axml_jax import config as config_lib
 from axml_jax import compiled, orbax_log, runs
+from axml_jax import config as config_lib
 from axml_jax.baselines import choices as reading_choices
 from axml_jax.command_line import complain, parse
 from axml_jax.errors import ConfigError, InputError

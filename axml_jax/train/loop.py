@@ -108,6 +108,7 @@ class _Session:
         self.stop = StopRequest()
         self.optimizer = make_optimizer(plan.config, plan.total_steps, plan.layout.global_norm)
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(plan.config.seed))
+        self.logged = ""  # what the last record says
         self.lag = 0  # steps between the wish to stop and its fulfilment
 
     def close(self) -> None:
@@ -215,11 +216,15 @@ class _Session:
             documents = self._documents_at(step) - self._documents_at(step - 1)
             self.pace.count(documents)
             logs = step % self.settings.log_steps == 0 or step == total
-            advance(documents, self._log(step) if logs else None)
+            if logs:
+                self._log(step)
+            advance(documents, self._note())
             if step == first:
                 self._tell_of_first_step(step, measures.loss)
             agreed.exchange(self._out_of_time())
-            if ended := self._keep(state, constants, step, agreed):
+            ended = self._keep(state, constants, step, agreed)
+            if ended:
+                advance(0, self._note())
                 return step, ended
         raise AssertionError("the last step ends training")
 
@@ -284,21 +289,24 @@ class _Session:
             return "There is no checkpoint before it."
         return f"The last good checkpoint is {self.folder / 'checkpoints' / 'latest' / str(step)}."
 
-    def _log(self, step: int) -> str:
-        """Writes the mean loss since the last record; returns a note for the progress bar."""
+    def _log(self, step: int) -> None:
+        """Writes the mean loss since the last record."""
         self.watch.settle()
         counters = self.counters
-        record, note = {"epoch": step / self.steps_per_epoch}, "no step of a finite loss"
+        record, self.logged = {"epoch": step / self.steps_per_epoch}, "no step of a finite loss"
         if counters.loss_steps:
             record["loss"] = counters.loss_sum / counters.loss_steps
-            note = f"loss {record['loss']:.6f}"
+            self.logged = f"loss {record['loss']:.6f}"
         if counters.skipped_steps:
             record["skipped_steps"] = counters.skipped_steps
         counters.loss_sum, counters.loss_steps = 0.0, 0
         assert self.writer is not None
         self.writer.write(step, record, {"documents_per_second": 1 / self.pace.end_interval()})
-        best = f"  best {SELECTION} {counters.best:.2f}" if counters.best >= 0 else ""
-        return f"{note}{best}"
+
+    def _note(self) -> str:
+        """What stands at the end of the progress bar."""
+        best = f"best {SELECTION} {self.counters.best:.2f}" if self.counters.best >= 0 else ""
+        return "  ".join(filter(None, (self.logged, best)))
 
     def _out_of_time(self) -> bool:
         # Steps that are taken until the other processes know.

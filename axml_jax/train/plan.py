@@ -131,8 +131,8 @@ class Plan:
         wanted, documents = self.config.data.batch_size, len(self.parts.train)
         if self.batch_size < wanted:
             found.append(
-                f"note: config.data.batch_size is {wanted:,}, but there are {documents:,} documents "
-                "to train on: each step is given all of them"
+                f"note: config.data.batch_size is {wanted:,}, but there are {documents:,} "
+                "documents to train on: each step is given all of them"
             )
         settings, total = self.config.train, self.total_steps
         if settings.warmup_steps > total:

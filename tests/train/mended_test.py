@@ -1,8 +1,9 @@
 """What training makes anew of a run that has been damaged: best weights, names, metrics, store."""
 
+import contextlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from axml_jax.config import Config
 from axml_jax.data.base import read_base
 from axml_jax.data.store import Store, open_store
 from axml_jax.errors import InputError
-from axml_jax.train import door
+from axml_jax.train import door, loop
 from axml_jax.train.optimizer import make_optimizer
 from tests.train.checkpoint_test import assert_same
 from tests.train.contents import restored
@@ -144,6 +145,32 @@ def test_metrics_that_have_lost_their_end_go_on_after_their_last_whole_line(
     assert found[:4] == whole[:4]
     later = [line for line in whole if json.loads(line)["step"] > latest]
     assert found[4:] == ([] if complete else later)
+
+
+def test_the_bar_has_the_best_of_the_validation_just_done(
+    train_on_one: Train,
+    config: Config,
+    tiny_store: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    noted: list[tuple[int, str]] = []
+
+    @contextlib.contextmanager
+    def noting(*_: object) -> Iterator[Callable[..., None]]:
+        yield lambda n, note: noted.append((n, note))
+
+    monkeypatch.setattr(loop, "bar", noting)
+    config.train.epochs, config.train.log_steps = 1, 4
+    train_on_one(config, tiny_store, tmp_path)
+    records = map(json.loads, (tmp_path / "metrics.jsonl").read_text().splitlines())
+    values = [record["validation"]["nDCG@5"] for record in records if "validation" in record]
+    first, last = (f"best nDCG@5 {value:.2f}" for value in (values[0], max(values)))
+    assert first not in noted[2][1]  # validated after step 3 of 6
+    assert noted[3][1].endswith(first)
+    assert noted[4][1].endswith(first)
+    assert noted[-1][0] == 0
+    assert noted[-1][1].endswith(last)
 
 
 @pytest.mark.parametrize("name", ["train/tokens.npy", "labels.json", "vectors.npy"])
