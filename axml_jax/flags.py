@@ -17,8 +17,8 @@ from typing import Any
 
 from absl import app, flags, logging
 
+from axml_jax import compiled, orbax_log, runs
 from axml_jax import config as config_lib
-from axml_jax import runs
 from axml_jax.baselines import choices as reading_choices
 from axml_jax.command_line import complain, parse
 from axml_jax.errors import ConfigError, InputError
@@ -235,10 +235,15 @@ def run(main: Callable[[Sequence[str]], None], *, handles_sigterm: bool = False)
         if not flags.FLAGS["verbosity"].present:
             # At "info", the default, orbax tells of each step of each checkpoint.
             logging.set_verbosity(logging.WARNING)
+            orbax_log.silence()
         if sets_up_jax:
             _set_up_jax()
         try:
-            with contextlib.nullcontext() if handles_sigterm else _ended_by_sigterm():
+            programs = os.environ.get("JAX_COMPILATION_CACHE_DIR", "")
+            with (
+                contextlib.nullcontext() if handles_sigterm else _ended_by_sigterm(),
+                compiled.mended(programs),
+            ):
                 main(argv)
                 sys.stdout.flush()
         except BrokenPipeError:

@@ -145,6 +145,8 @@ def _plain_lines(description: str, total: int | None, unit: str, done: int, firs
             return
         finished = total is not None and shown >= total
         wait = _SILENT_SECONDS if finished else _LINE_SECONDS
+        if finished and n == 0:
+            return  # the last line is out
         if now - (begin if finished else last) < wait:
             return
         last = now

@@ -1,6 +1,6 @@
 """The run folder: its description, its lock, its metric files.
 
-    RUN/run.json          configuration, data fingerprint, versions, commit
+    RUN/run.json          configuration, data fingerprint, versions, commit, sums of the next two
     RUN/words.json        vocabulary          RUN/labels.json  names, titles, training counts
     RUN/metrics.jsonl     what repeats bit for bit        RUN/timings.jsonl  what does not
     RUN/events/           TensorBoard         RUN/result.json  how training ended
@@ -22,16 +22,14 @@ import pathlib
 import platform
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from axml_jax import __version__
 from axml_jax.config import from_dict
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.events import Events
 from axml_jax.jsonio import read_json, write_json
-
-if TYPE_CHECKING:
-    from axml_jax.data.store import Store
+from axml_jax.progress import say
 
 FORMAT = "axml_jax.run"
 FORMAT_VERSION = 1
@@ -202,21 +200,6 @@ def update_description(folder: pathlib.Path, config: dict[str, Any]) -> None:
         write_json(folder / "run.json", description)
 
 
-def write_names(folder: pathlib.Path, store: Store) -> None:
-    """Writes what prediction needs beside weights: words, and labels with their counts."""
-    store.vocabulary.save(folder / "words.json")
-    known = store.num_train_labels
-    write_json(
-        folder / "labels.json",
-        {
-            "names": store.label_names[:known],
-            "titles": store.label_titles[:known],
-            "train_counts": [int(count) for count in store.label_counts[:known]],
-            "train_documents": len(store.splits["train"]),
-        },
-    )
-
-
 def _differences(old: Any, new: Any, prefix: str) -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         return [
@@ -273,6 +256,28 @@ def _telling(folder: pathlib.Path) -> Iterator[None]:
         ) from error
 
 
+def _whole_size(file: pathlib.Path, size: int, step: int) -> int:
+    """How many bytes of the metrics to keep; says so where they are fewer than there should be.
+
+    Args:
+      file: metrics.jsonl, from which somebody, or a loss of power, may have taken its end.
+      size: Bytes that there should be.
+      step: The step up to which there should be records.
+    """
+    content = file.read_bytes()[:size]
+    whole = content.rfind(b"\n") + 1
+    if whole == size:
+        return size
+    last = 0
+    with contextlib.suppress(ValueError, LookupError, TypeError):
+        last = int(json.loads(content[:whole].splitlines()[-1])["step"])
+    say(
+        f"{file} has lost its end, {len(content):,} of {size:,} bytes are there: records of steps "
+        f"after {last:,} up to {step:,} are missing, and it goes on after its last whole line"
+    )
+    return whole
+
+
 class MetricWriter:
     """Appends records to metrics.jsonl and timings.jsonl and, where possible, to events.
 
@@ -291,8 +296,7 @@ class MetricWriter:
     def __init__(self, folder: pathlib.Path, size: int = 0, step: int = 0) -> None:
         self._folder = folder
         self._metrics = open(folder / "metrics.jsonl", "ab")  # noqa: SIM115 - closed in close()
-        # Not beyond its end, should somebody have shortened it: that would fill it with zeros.
-        self._metrics.truncate(min(size, os.fstat(self._metrics.fileno()).st_size))
+        self._metrics.truncate(_whole_size(folder / "metrics.jsonl", size, step))
         self._timings = open(folder / "timings.jsonl", "a", encoding="utf-8")  # noqa: SIM115
         # Also for step 0: a run killed before its first checkpoint left events.
         again = step > 0 or (folder / "events").exists()
@@ -331,8 +335,9 @@ class MetricWriter:
     def flush(self) -> int:
         """Brings everything to the disk; returns the size of metrics.jsonl in bytes."""
         with _telling(self._folder):
-            self._metrics.flush()
-            self._timings.flush()
+            for file in (self._metrics, self._timings):
+                file.flush()
+                os.fsync(file.fileno())
             if self._events is not None:
                 self._events.flush()
         return os.fstat(self._metrics.fileno()).st_size

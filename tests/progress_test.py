@@ -86,6 +86,16 @@ def test_a_resumed_bar_counts_what_was_done_but_not_its_speed(
     ]
 
 
+def test_a_note_after_the_end_is_no_line(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with bar("training", 4) as advance:
+        clock.now += 2
+        advance(4, "loss 0.5")
+        clock.now += 20
+        advance(0, "loss 0.5  best 7")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("loss 0.5")
+
+
 def test_compilation_is_no_part_of_the_rate(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:

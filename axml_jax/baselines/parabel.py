@@ -26,7 +26,7 @@ import numpy as np
 import scipy.sparse
 from jaxtyping import Float
 
-from axml_jax import metrics, runs
+from axml_jax import metrics, run_names, runs
 from axml_jax.baselines import omikuji_trees
 from axml_jax.config import Config
 from axml_jax.data.store import Store
@@ -221,11 +221,12 @@ def train(config: Config, store: Store, run_folder: str | pathlib.Path) -> dict[
         # Once more, now alone: meanwhile another process may have begun a run here.
         _, continued = runs.open_run(folder, settings, data)
         if continued and (folder / "result.json").is_file():
+            run_names.mend_names(folder, store)
             say(f"the run in {folder} is complete. Name another for a new one.")
             return read_json(folder / "result.json")
         if not continued:
             runs.describe_run(folder, settings, data, _processors())
-        runs.write_names(folder, store)
+        run_names.write_names(folder, store)
         seconds = _write_trees(folder, store, parts)
         result = {
             "step": 1,

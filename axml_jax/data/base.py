@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from jaxtyping import Float32
 from numpy import ndarray
 
-from axml_jax import runs
+from axml_jax import run_names, runs
 from axml_jax.data.opened import is_store, open_store
 from axml_jax.data.text import Vocabulary
 from axml_jax.data.titles import require_titles
@@ -109,6 +109,7 @@ def read_base(path: str | os.PathLike[str], given: Iterable[str] = ()) -> Base:
     called = labels.get("titles") or [None] * len(names)
     require_titles(called, len(names), path / "labels.json")
     words = Vocabulary.load(path / "words.json")
+    run_names.require_names(path)
     return Base(name, fingerprint, words, names, _by_name(names, called), None, None)
 
 

@@ -59,7 +59,14 @@ def read_description(path: Path) -> dict[str, Any]:
     """
     file = path / DESCRIPTION
     if not file.is_file():
-        what = "the folder is no store: it has no store.json" if path.is_dir() else "no such folder"
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            # Nor would launch/prepare.py write there.
+            raise InputError(
+                "this is no store: it has no store.json; name one that launch/prepare.py --out "
+                "has made",
+                file=path,
+            )
+        what = "the folder is empty" if path.is_dir() else "no such folder"
         raise InputError(f"{what}; make one with launch/prepare.py --out {path}", file=path)
     description = read_json(file, REMEDY)
     if not isinstance(description, dict) or description.get("format") != FORMAT:

@@ -12,8 +12,11 @@ involved.
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
+import re
 import shutil
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -26,7 +29,11 @@ from axml_jax.train.state import Params, TrainState
 
 # None: `save_best` itself removes the others.
 _KEEP = {"latest": 2, "best": None, "constants": 1}
-_SHAPES = "array_shapes"  # among the counters
+# Among the counters; the second, that there have to be checksums: states from before have neither.
+_OWN = _SHAPES, _CHECKED = "array_shapes", "has_checksums"
+# What TensorStore adds to its account, the last clause of which says what has happened.
+_ADDED = re.compile(r" \[(?:os_error_code|source locations|tensorstore_spec)\b")
+_LONGEST = 200  # letters of what another library says of a failure
 
 
 class _DamagedError(InputError):
@@ -119,7 +126,7 @@ class Checkpoints:
 
     def save_best(self, step: int, weights: Params, counters: dict[str, Any]) -> None:
         """Replaces the best weights; the old ones go when the new ones are whole."""
-        if step in self._best.all_steps() and checksums.damage(self._path(self._best, step)):
+        if step in self._best.all_steps() and not self._is_whole(self._best, step):
             self._set_aside(self._best, step)
         if step not in self._best.all_steps():
             # A later one there is of a validation that only time brought about, by a process that
@@ -130,22 +137,28 @@ class Checkpoints:
 
     def restore_best(self, weights: Params) -> tuple[Params, dict[str, Any]]:
         """The best weights, in the shape of `weights`, and what was saved with them."""
-        return self._restore(self._best, self._best_step(), weights)
+        step = self._best_step()
+        with _remedied():
+            return self._restore(self._best, step, weights)
 
     def best_counters(self) -> dict[str, Any]:
         """What was saved with the best weights, without reading these."""
-        counters = self._read(self._best, self._best_step(), counters=ocp.args.JsonRestore())
-        return {name: value for name, value in counters.items() if name != _SHAPES}
+        step = self._best_step()
+        with _remedied():
+            return _without_own(self._counters(self._best, step))
 
-    def mend_best(self) -> bool:
-        """Sets damaged best weights aside; whether there were any."""
-        for step in self._best.all_steps():
-            wrong = checksums.damage(self._path(self._best, step))
-            if wrong:
-                told = _damaged(self._best, step, wrong)
-                say(f"{told}{self._set_aside(self._best, step)} The next validation's are kept.")
-                return True
-        return False
+    def mend_best(self, step: int) -> bool:
+        """Sets damaged best weights aside; whether there are none, though there were.
+
+        Args:
+          step: That of the best weights so far; 0 before the first.
+        """
+        for there in self._best.all_steps():
+            try:
+                self._whole_counters(self._best, there)
+            except _DamagedError as error:
+                say(f"{error}{self._set_aside(self._best, there)}")
+        return step > 0 and self._best.latest_step() is None
 
     def _best_step(self) -> int:
         step = self._best.latest_step()
@@ -161,16 +174,15 @@ class Checkpoints:
         """Saves what training never changes, once."""
         if not constants:
             return
-        if self._constants.latest_step() is not None and checksums.damage(
-            self._path(self._constants, 0)
-        ):
+        if self._constants.latest_step() is not None and not self._is_whole(self._constants, 0):
             self._set_aside(self._constants, 0)
         if self._constants.latest_step() is None:
             self._save(self._constants, 0, constants, {})
 
     def restore_constants(self, constants: Params) -> Params:
         """What training never changes, in the shape of `constants`."""
-        return self._restore(self._constants, 0, constants)[0] if constants else constants
+        with _remedied():
+            return self._restore(self._constants, 0, constants)[0] if constants else constants
 
     @staticmethod
     def _save(
@@ -180,7 +192,7 @@ class Checkpoints:
         counters: dict[str, Any],
         force: bool = False,
     ) -> None:
-        counters = {**counters, _SHAPES: _shapes(tree)}
+        counters = {**counters, _SHAPES: _shapes(tree), _CHECKED: True}
         if jax.process_count() > 1:
             # orbax refuses arrays of one process's devices, which others need not have.
             tree = jax.device_get(tree)
@@ -197,10 +209,11 @@ class Checkpoints:
             # The disk may be full: what could not be finished must not keep it so.
             for path in pathlib.Path(manager.directory).glob(f"{step}.*"):
                 shutil.rmtree(path, ignore_errors=True)
+            manager.reload()
+            before = "Those before it are whole: once" if manager.all_steps() else "Once"
             raise OSError(
                 f"{manager.directory}: the checkpoint of step {step:,} could not be written "
-                f"({_first_line(error)}). Those before it are whole: once there is room, the same "
-                "command continues."
+                f"({_reason(error)}). {before} there is room, the same command continues."
             ) from error
 
     def _set_aside(self, manager: ocp.CheckpointManager, step: int) -> str:
@@ -216,13 +229,33 @@ class Checkpoints:
         manager.reload()
         return f" It is set aside as {aside}."
 
-    def _restore(self, manager: ocp.CheckpointManager, step: int, tree: Any) -> tuple[Any, Any]:
+    def _is_whole(self, manager: ocp.CheckpointManager, step: int) -> bool:
+        try:
+            self._whole_counters(manager, step)
+        except _DamagedError:
+            return False
+        return True
+
+    def _whole_counters(self, manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+        """The counters of a checkpoint that is whole by its checksums."""
         wrong = checksums.damage(self._path(manager, step))
         if wrong:
             raise _damaged(manager, step, wrong)
+        return self._counters(manager, step)
+
+    def _counters(self, manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+        """The counters, those of `_OWN` among them; arrays are not looked at."""
         counters = self._read(manager, step, counters=ocp.args.JsonRestore())
+        if not isinstance(counters, dict):
+            raise _damaged(manager, step, "its counters are none")
+        if counters.get(_CHECKED) and not checksums.has_any(self._path(manager, step)):
+            raise _damaged(manager, step, f"{checksums.NAME} is missing")
+        return counters
+
+    def _restore(self, manager: ocp.CheckpointManager, step: int, tree: Any) -> tuple[Any, Any]:
+        counters = self._whole_counters(manager, step)
         # Before orbax begins to read: it ends such a reading with pages of complaints.
-        if counters.pop(_SHAPES, _shapes(tree)) != _shapes(tree):
+        if counters.get(_SHAPES, _shapes(tree)) != _shapes(tree):
             raise InputError(
                 f"the checkpoint of step {step} is of another model than run.json describes.",
                 file=manager.directory,
@@ -233,22 +266,25 @@ class Checkpoints:
         shapes = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), tree
         )
-        return self._read(manager, step, arrays=ocp.args.StandardRestore(shapes)), counters
+        arrays = self._read(manager, step, arrays=ocp.args.StandardRestore(shapes))
+        return arrays, _without_own(counters)
 
     def _read(self, manager: ocp.CheckpointManager, step: int, **item: Any) -> Any:
         try:
             (value,) = manager.restore(step, args=ocp.args.Composite(**item)).values()
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except jax.errors.JaxRuntimeError:
+            raise  # the device's: it has no room, perhaps
+        except Exception as error:  # what orbax and TensorStore stumble over has no one type
             folder = self._path(manager, step)
             wrong = checksums.damage(folder)
             if not wrong and checksums.has_any(folder):
                 # Too many open files, perhaps: no reason to go back to an earlier one.
                 raise InputError(
                     f"the checkpoint of step {step} is whole, but cannot be read: "
-                    f"{_first_line(error)}.",
+                    f"{_reason(error)}.",
                     file=folder,
                 ) from error
-            raise _damaged(manager, step, wrong or _first_line(error)) from error
+            raise _damaged(manager, step, wrong or _reason(error)) from error
         return value
 
     def close(self) -> None:
@@ -289,8 +325,8 @@ class SharedCheckpoints(Checkpoints):
             lambda: super(SharedCheckpoints, self).save_best(step, weights, counters)
         )
 
-    def mend_best(self) -> bool:
-        return processes.on_first(super().mend_best)
+    def mend_best(self, step: int) -> bool:
+        return processes.on_first(lambda: super(SharedCheckpoints, self).mend_best(step))
 
     def best_counters(self) -> dict[str, Any]:
         return processes.on_first(super().best_counters)
@@ -315,9 +351,30 @@ def _damaged(manager: ocp.CheckpointManager, step: int, wrong: str) -> _DamagedE
     )
 
 
-def _first_line(error: Exception) -> str:
+@contextlib.contextmanager
+def _remedied() -> Iterator[None]:
+    """Says of damage what to do, where reading alone cannot mend it."""
+    try:
+        yield
+    except _DamagedError as error:
+        raise InputError(
+            f"{error.message} The run's launch/train.py command, started again, makes it anew.",
+            file=error.file,
+        ) from error
+
+
+def _reason(error: Exception) -> str:
     """What an error says, without the pages that orbax and TensorStore add."""
-    return str(error).split("\n", 1)[0].rstrip(".")
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    text, *added = _ADDED.split(str(error).split("\n", 1)[0])
+    if added:
+        text = text.rpartition(": ")[2]
+    return text.rstrip(".") if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+
+
+def _without_own(counters: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in counters.items() if name not in _OWN}
 
 
 def _shapes(tree: Any) -> list[list[int]]:

@@ -16,7 +16,7 @@ import orbax.checkpoint as ocp
 from axml_jax.errors import InputError
 from axml_jax.jsonio import read_json, write_json
 
-_NAME = "checksums.json"
+NAME = "checksums.json"
 # orbax writes these once more just before the rename; nothing is read of them.
 _LATER = ("_CHECKPOINT_METADATA", "commit_success.txt")
 
@@ -34,7 +34,7 @@ class Checksummed(ocp.path.atomicity.AtomicRenameTemporaryPath):  # type: ignore
 
 def has_any(folder: pathlib.Path) -> bool:
     """Whether a checkpoint has checksums; one from before there were any has none."""
-    return (folder / _NAME).exists()
+    return (folder / NAME).exists()
 
 
 def damage(folder: pathlib.Path) -> str:
@@ -46,14 +46,14 @@ def damage(folder: pathlib.Path) -> str:
     try:
         if not has_any(folder):
             return ""
-        kept = read_json(folder / _NAME)
+        kept = read_json(folder / NAME)
         for name, digest in kept.items():
             if not (folder / name).is_file():
                 return f"{name} is missing"
             if _digest(folder / name) != digest:
                 return f"{name} is not what its checksum says"
     except InputError as error:
-        return f"{_NAME}: {error.message.rstrip('.')}"
+        return f"{NAME}: {error.message.rstrip('.')}"
     except (OSError, AttributeError, TypeError) as error:
         return f"it cannot be read ({error})"
     return ""
@@ -63,7 +63,7 @@ def _write(folder: pathlib.Path) -> None:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path: path.relative_to(folder).as_posix() for path in files}
     write_json(
-        folder / _NAME, {name: _digest(path) for path, name in names.items() if name not in _LATER}
+        folder / NAME, {name: _digest(path) for path, name in names.items() if name not in _LATER}
     )
 
 

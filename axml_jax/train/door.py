@@ -12,7 +12,7 @@ import jax
 from axml_jax.baselines import parabel
 from axml_jax.config import Config
 from axml_jax.data.store import Store
-from axml_jax.errors import ConfigError
+from axml_jax.errors import ConfigError, InputError
 from axml_jax.progress import say
 from axml_jax.train import loop, processes
 
@@ -38,11 +38,13 @@ def train(
       How it ended; see `loop.train`.
 
     Raises:
-      ConfigError, InputError, SystemExit: As in `loop.train`; several processes for Parabel.
+      ConfigError, InputError, SystemExit: As in `loop.train`; several processes for Parabel; a
+        store whose content is not what was written.
     """
     name, unread = config.validate().model.name, config.unread()
     if unread and processes.is_first():
         say(f"not read by {name}: {', '.join(f'config.{field}' for field in unread)}")
+    _verify(store)
     if name == "parabel":
         if jax.process_count() > 1:
             raise ConfigError("config.model.name=parabel trains in one process; there are several.")
@@ -55,3 +57,15 @@ def train(
         devices=devices,
         init_from=init_from,
     )
+
+
+def _verify(store: Store) -> None:
+    """Refuses a store that is no longer what was written, in all processes if in one of them."""
+    error = None
+    try:
+        store.verify()
+    except InputError as caught:
+        error = caught
+    processes.check_same(**{"content of the store": error is None})
+    if error:
+        raise error

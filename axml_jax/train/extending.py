@@ -192,7 +192,7 @@ def _new_queries(
         [split.document(int(i)) for i in plan.parts.train],
         truth[:, first:],
         buckets=plan.buckets,
-        batch_size=plan.config.data.batch_size,
+        batch_size=plan.batch_size,
     )
     lengths = jnp.linalg.norm(directions, axis=1, keepdims=True)
     wanted = np.median(np.linalg.norm(np.asarray(params["labels"]["queries"]), axis=1))

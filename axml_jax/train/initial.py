@@ -123,7 +123,7 @@ def initial_values(plan: Plan, key: jax.Array, label_states: bool) -> tuple[Any,
             [split.document(int(i)) for i in plan.parts.train],
             truth,
             buckets=plan.buckets,
-            batch_size=plan.config.data.batch_size,
+            batch_size=plan.batch_size,
         )
     return variables.pop("params"), variables
 

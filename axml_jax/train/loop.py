@@ -16,18 +16,17 @@ from typing import Any
 
 import jax
 
-from axml_jax import runs
+from axml_jax import run_names, runs
 from axml_jax.config import Config
 from axml_jax.data.batches import Batch
 from axml_jax.data.prefetch import prefetch
 from axml_jax.data.store import Store
-from axml_jax.errors import ConfigError
 from axml_jax.progress import bar, say, silenced
 from axml_jax.stopping import StopRequest, stopped_at_once
 from axml_jax.train import initial, processes
 from axml_jax.train.checkpoint import SharedCheckpoints
 from axml_jax.train.extending import extended_values, read_origin
-from axml_jax.train.names import names_that_differ
+from axml_jax.train.opening import open_folder
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.pace import Pace
 from axml_jax.train.plan import Plan, make_plan
@@ -85,30 +84,10 @@ def train(
             stack.enter_context(silenced())
         if jax.process_count() == 1:  # whom no other one waits for
             stack.enter_context(stopped_at_once(folder))
-        processes.on_first(lambda: _open(folder, plan, stack))
+        processes.on_first(lambda: open_folder(folder, plan, stack))
         session = _Session(plan, folder, begin, max_minutes)
         stack.callback(session.close)
         return session.run()
-
-
-def _open(folder: pathlib.Path, plan: Plan, stack: contextlib.ExitStack) -> None:
-    """Makes or opens the run folder, which stays locked until the stack is closed."""
-    config, data = plan.config.to_dict(), plan.data()
-    try:
-        runs.open_run(folder, config, data)
-    except ConfigError as error:
-        # The data's fingerprint does not say what of them is another.
-        names = names_that_differ(folder, plan.store)
-        raise ConfigError("; ".join([str(error), *names])) from error
-    stack.enter_context(runs.locked(folder))
-    # Once more, now alone: meanwhile another process may have begun a run here.
-    _, continued = runs.open_run(folder, config, data)
-    if continued:
-        runs.update_description(folder, config)
-    else:
-        data["word_width"] = plan.model.width
-        data["padding"] = plan.padding._asdict()
-        runs.describe_run(folder, config, data, plan.devices)
 
 
 class _Session:
@@ -129,6 +108,7 @@ class _Session:
         self.stop = StopRequest()
         self.optimizer = make_optimizer(plan.config, plan.total_steps, plan.layout.global_norm)
         self.init_key, self.dropout_key = jax.random.split(jax.random.key(plan.config.seed))
+        self.logged = ""  # what the last record says
         self.lag = 0  # steps between the wish to stop and its fulfilment
 
     def close(self) -> None:
@@ -140,8 +120,8 @@ class _Session:
         """Trains from wherever the run stands to its end; returns how it ended."""
         plan = self.plan
         begun = self.checkpoints.has_latest()
-        if not begun and processes.is_first():
-            runs.write_names(self.folder, plan.store)
+        if processes.is_first():
+            (run_names.mend_names if begun else run_names.write_names)(self.folder, plan.store)
         # One reads documents for label states; the others get its values below.
         with plan.layout.workspace():
             reads = not begun and processes.is_first()
@@ -161,17 +141,24 @@ class _Session:
         else:
             for note in plan.notes():
                 say(note)
-        if self.counters.finished:
-            say(f"this run is complete: {self.counters.finished}. Name another for a new one.")
-            return self._result(int(state.step), self.counters.finished)
         start = int(state.step)
-        if begun and self.checkpoints.mend_best():
-            self.counters.best, self.counters.since_best = -1.0, 0
-        self.watch = Watch(plan, self.counters, self._where(start))
         if processes.is_first():
             self.writer = runs.MetricWriter(self.folder, self.counters.metrics_bytes, start)
         else:
             self.writer = runs.NoWriter()
+        kept = self.counters.best_step
+        lost = begun and self.checkpoints.mend_best(kept)
+        if self.counters.finished:
+            say(f"this run is complete: {self.counters.finished}. Name another for a new one.")
+            if not lost:
+                return self._result(start, self.counters.finished)
+        if lost:
+            whose = (
+                f"those of step {start:,}" if self.counters.finished else "the next validation's"
+            )
+            say(f"the best weights, of step {kept:,}, are lost; {whose} are kept in their place")
+            self.counters.best, self.counters.since_best = -1.0, 0
+        self.watch = Watch(plan, self.counters, self._where(start))
         if len(plan.parts.valid):
             self.validator = Validator(
                 *(plan.config, plan.store, plan.parts, plan.model, self.devices, plan.layout),
@@ -181,6 +168,9 @@ class _Session:
         state, constants, self.dropout_key = layout.placed(
             (state, constants, self.dropout_key), self.devices
         )
+        if self.counters.finished:
+            self._keep_anew(state, constants, start)
+            return self._result(start, self.counters.finished)
         step = layout.compiled(
             make_train_step(
                 plan.model, self.optimizer, steps_per_epoch=self.steps_per_epoch, layout=layout
@@ -225,11 +215,14 @@ class _Session:
             documents = self._documents_at(step) - self._documents_at(step - 1)
             self.pace.count(documents)
             logs = step % self.settings.log_steps == 0 or step == total
-            advance(documents, self._log(step) if logs else None)
+            if logs:
+                self._log(step)
+            advance(documents, self._note())
             if step == first:
                 self._tell_of_first_step(step, measures.loss)
             agreed.exchange(self._out_of_time())
             ended = self._keep(state, constants, step, agreed)
+        advance(0, self._note())
         return step, ended
 
     def _keep(
@@ -293,25 +286,28 @@ class _Session:
             return "There is no checkpoint before it."
         return f"The last good checkpoint is {self.folder / 'checkpoints' / 'latest' / str(step)}."
 
-    def _log(self, step: int) -> str:
-        """Writes the mean loss since the last record; returns a note for the progress bar."""
+    def _log(self, step: int) -> None:
+        """Writes the mean loss since the last record."""
         self.watch.settle()
         counters = self.counters
-        record, note = {"epoch": step / self.steps_per_epoch}, "no step of a finite loss"
+        record, self.logged = {"epoch": step / self.steps_per_epoch}, "no step of a finite loss"
         if counters.loss_steps:
             record["loss"] = counters.loss_sum / counters.loss_steps
-            note = f"loss {record['loss']:.6f}"
+            self.logged = f"loss {record['loss']:.6f}"
         if counters.skipped_steps:
             record["skipped_steps"] = counters.skipped_steps
         counters.loss_sum, counters.loss_steps = 0.0, 0
         assert self.writer is not None
         self.writer.write(step, record, {"documents_per_second": 1 / self.pace.end_interval()})
-        best = f"  best {SELECTION} {counters.best:.2f}" if counters.best >= 0 else ""
-        return f"{note}{best}"
+
+    def _note(self) -> str:
+        """What stands at the end of the progress bar."""
+        best = f"best {SELECTION} {self.counters.best:.2f}" if self.counters.best >= 0 else ""
+        return "  ".join(filter(None, (self.logged, best)))
 
     def _out_of_time(self) -> bool:
         # Steps that are taken until the other processes know.
-        documents = self.lag * self.plan.config.data.batch_size
+        documents = self.lag * self.plan.batch_size
         seconds = self.counters.evaluation_seconds
         return self.pace.is_up(seconds, len(self.plan.parts.valid), documents)
 
@@ -360,6 +356,13 @@ class _Session:
             return f"{SELECTION} on validation has not risen for {counters.since_best} evaluations"
         return ""
 
+    def _keep_anew(self, state: TrainState, constants: Any, step: int) -> None:
+        """Keeps the last weights of a complete run that has lost its best ones."""
+        weights = self.plan.layout.gathered(self.optimizer.weights(state))
+        variables = {"params": weights, **constants}
+        values = self.validator.score(variables) if self.validator else {}
+        self.checkpoints.save_best(step, weights, {"step": step, "metrics": values})
+
     def _save(self, state: TrainState) -> None:
         assert self.writer is not None
         self.counters.metrics_bytes = self.writer.flush()
@@ -371,7 +374,7 @@ class _Session:
     def _documents_at(self, step: int) -> int:
         epoch, index = divmod(step, self.steps_per_epoch)
         documents = len(self.plan.parts.train)
-        return epoch * documents + min(index * self.plan.config.data.batch_size, documents)
+        return epoch * documents + min(index * self.plan.batch_size, documents)
 
     def _result(self, step: int, ended: str) -> dict[str, Any]:
         kept = self.checkpoints.best_counters()

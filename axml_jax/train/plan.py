@@ -73,7 +73,11 @@ def choose_parts(config: Config, store: Store) -> Parts:
         draw = np.random.default_rng((config.seed, _TRAIN_DRAW, 0)).permutation(documents)
         documents = np.sort(draw[:wanted])
     if len(documents) == 0:
-        raise InputError("no document is left to train on.", file=store.path)
+        raise InputError(
+            f"no document is left to train on: with config.data.valid_fraction="
+            f"{config.data.valid_fraction} {len(valid)} of {len(store.splits['train'])} validate.",
+            file=store.path,
+        )
     return Parts(train=documents, valid_split=valid_split, valid=valid)
 
 
@@ -84,6 +88,7 @@ class Plan:
     Attributes:
       buckets: Padded lengths.
       devices: Of all processes.
+      batch_size: Rows of a training batch: the configured ones, or those that there is use for.
       batches: This process's rows of the training batches, by step.
       model: The module, without parameters.
       layout: How work is dealt to the devices.
@@ -96,6 +101,7 @@ class Plan:
     devices: list[Any]
     parts: Parts
     buckets: tuple[int, ...]
+    batch_size: int
     batches: TrainBatches
     model: TextModel
     layout: Layout
@@ -121,6 +127,12 @@ class Plan:
             found.append(
                 f"begins with {origin.folder} (step {origin.step:,}): {known:,} labels keep their "
                 f"queries, {self.store.num_train_labels - known:,} are new"
+            )
+        wanted, documents = self.config.data.batch_size, len(self.parts.train)
+        if self.batch_size < wanted:
+            found.append(
+                f"note: config.data.batch_size is {wanted:,}, but there are {documents:,} "
+                "documents to train on: each step is given all of them"
             )
         settings, total = self.config.train, self.total_steps
         if settings.warmup_steps > total:
@@ -168,17 +180,19 @@ def make_plan(
     check_devices(config, devices)
     layout = choose_layout(devices, store.num_train_labels, config.parallel.labels)
     parts = choose_parts(config, store)
+    # No room for documents that are not there; at least a row a device.
+    batch_size = min(data.batch_size, -(-len(parts.train) // len(devices)) * len(devices))
     split = store.splits["train"]
     buckets = bucket_lengths(split.lengths[parts.train], data.max_tokens, data.length_buckets)
     batches = TrainBatches(
         split,
         parts.train,
         num_labels=store.num_train_labels,
-        batch_size=data.batch_size,
+        batch_size=batch_size,
         pool_batches=data.pool_batches,
         buckets=buckets,
         seed=config.seed,
-        rows=processes.own_rows(devices, data.batch_size),
+        rows=processes.own_rows(devices, batch_size),
     )
     width = origin.word_width if origin else initial.word_width(config, store)
     model = initial.make_model(config, len(store.vocabulary), store.num_train_labels, width)
@@ -193,4 +207,7 @@ def make_plan(
             f"{config.model.recurrence}: {error}"
         ) from error
     padding = batches.padding()
-    return Plan(config, store, devices, parts, buckets, batches, model, layout, padding, origin)
+    return Plan(
+        *(config, store, devices, parts, buckets, batch_size, batches, model, layout, padding),
+        origin,
+    )

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from axml_jax import config as config_lib
-from axml_jax import runs
+from axml_jax import run_names, runs
 from axml_jax.config import Config
 from axml_jax.data.text import Vocabulary
 from axml_jax.data.titles import require_titles
@@ -64,6 +64,7 @@ def read_run(run_folder: str | os.PathLike[str]) -> Trained:
     _require_names_and_counts(labels["names"], labels["train_counts"], folder / "labels.json")
     if labels.get("titles") is not None:
         require_titles(labels["titles"], num_labels, folder / "labels.json")
+    run_names.require_names(folder)
     module = make_model(config, len(vocabulary), num_labels, width) if has_module else None
     return Trained(folder, description, config, vocabulary, labels, module)
 

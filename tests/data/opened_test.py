@@ -35,8 +35,16 @@ def damaged(whole: Path, tmp_path: Path) -> Path:
 def test_no_store_at_all(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such folder.*launch/prepare.py"):
         open_store(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="the folder is no store"):
+    with pytest.raises(InputError, match=r"the folder is empty.*launch/prepare.py --out"):
         open_store(tmp_path)
+
+
+def test_a_folder_where_no_store_can_be_made_is_not_proposed_for_one(tmp_path: Path) -> None:
+    (tmp_path / "theirs.txt").write_text("theirs")
+    for path in (tmp_path, tmp_path / "theirs.txt"):
+        with pytest.raises(InputError, match=r"this is no store: .* name one that") as caught:
+            open_store(path)
+        assert f"--out {tmp_path}" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["train/tokens.npy", "test/offsets.npy", "words.json"])

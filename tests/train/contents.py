@@ -18,8 +18,10 @@ from axml_jax.train.plan import make_plan
 from axml_jax.train.state import TrainState
 
 
-def contents(folder: Path, config: Config, store: Store) -> dict[str, Any]:
-    """All that a run has brought forth, bit for bit, but for timings."""
+def restored(
+    folder: Path, config: Config, store: Store
+) -> tuple[tuple[TrainState, dict[str, Any]], tuple[Any, dict[str, Any]]]:
+    """The latest state and the best weights of a run, with their counters."""
     plan = make_plan(config, store, jax.local_devices()[:1])
     optimizer = make_optimizer(config, plan.total_steps)
     tokens, lengths = jnp.ones((1, 1), jnp.int32), jnp.ones((1,), jnp.int32)
@@ -34,6 +36,12 @@ def contents(folder: Path, config: Config, store: Store) -> dict[str, Any]:
     best = checkpoints.restore_best(template.params)
     checkpoints.close()
     assert latest is not None
+    return latest, best
+
+
+def contents(folder: Path, config: Config, store: Store) -> dict[str, Any]:
+    """All that a run has brought forth, bit for bit, but for timings."""
+    latest, best = restored(folder, config, store)
     counters = {name: value for name, value in latest[1].items() if "seconds" not in name}
     return {
         "latest": [leaf.tobytes() for leaf in map(np.asarray, jax.tree.leaves(latest[0]))],

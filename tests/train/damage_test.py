@@ -1,6 +1,7 @@
 """Damaged checkpoints: found by checksum, named, set aside; the one before serves."""
 
 import errno
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -99,14 +100,35 @@ def test_where_all_states_are_damaged_it_says_so(tmp_path: Path) -> None:
     assert aside == {"latest_3.0", "latest_5.0"}
 
 
+def as_before_checksums(checkpoint: Path) -> None:
+    (checkpoint / "checksums.json").unlink()
+    file = checkpoint / "counters" / "metadata"
+    counters = json.loads(file.read_text())
+    del counters["has_checksums"]
+    file.write_text(json.dumps(counters))
+
+
 def test_a_state_from_before_there_were_checksums_opens(tmp_path: Path) -> None:
+    latest = two_states(tmp_path)
+    as_before_checksums(latest / "5")
+    checkpoints = Checkpoints(tmp_path)
+    restored = checkpoints.restore_latest(make_state(0))
+    checkpoints.close()
+    assert restored is not None
+    assert restored[1] == {"n": 5}
+
+
+def test_checksums_that_are_missing_where_there_were_some_are_damage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     latest = two_states(tmp_path)
     (latest / "5" / "checksums.json").unlink()
     checkpoints = Checkpoints(tmp_path)
     restored = checkpoints.restore_latest(make_state(0))
     checkpoints.close()
     assert restored is not None
-    assert restored[1] == {"n": 5}
+    assert restored[1] == {"n": 3}
+    assert "step 5 is damaged: checksums.json is missing. It is set" in capsys.readouterr().err
 
 
 def test_a_whole_state_that_cannot_be_read_is_not_set_aside(
@@ -126,15 +148,31 @@ def test_a_whole_state_that_cannot_be_read_is_not_set_aside(
     assert (latest / "5").is_dir()
 
 
-def test_a_damaged_state_without_checksums_is_found_by_reading_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "of",
+    ["manifest.ocdbt", "d", "_METADATA", "_sharding", "../counters/metadata"],
+)
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_state_without_checksums_is_found_by_reading_it_or_has_no_share_in_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str, of: str
+) -> None:
     latest = two_states(tmp_path)
-    (latest / "5" / "checksums.json").unlink()
-    spoil(latest / "5" / "arrays" / "manifest.ocdbt", "truncated")
+    as_before_checksums(latest / "5")
+    file = latest / "5" / "arrays" / of
+    for one in file.iterdir() if file.is_dir() else [file]:
+        spoil(one, damage)
     checkpoints = Checkpoints(tmp_path)
     restored = checkpoints.restore_latest(make_state(0))
     checkpoints.close()
     assert restored is not None
-    assert restored[1] == {"n": 3}
+    told = capsys.readouterr().err
+    if of == "_sharding":  # where arrays lay, which is not read
+        assert_same(restored[0], make_state(5))
+    else:
+        assert_same(restored[0], make_state(3))
+        (line,) = told.splitlines()
+        assert "the checkpoint of step 5 is damaged: " in line
+        assert "It is set aside as" in line
 
 
 def test_damaged_frozen_tables_are_written_anew(tmp_path: Path) -> None:

@@ -201,6 +201,19 @@ def test_an_absurd_rate_stops_training_with_the_norms(
     assert kept == ["1"]
 
 
+def last_loss(run: Path) -> float:
+    records = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [float(record["loss"]) for record in records if "loss" in record][-1]
+
+
+def test_an_absurd_rate_whose_loss_stays_finite_trains_to_the_end(
+    train_on_one: Train, tiny_config: Config, tiny_store: Store, tiny_run: Path, tmp_path: Path
+) -> None:
+    tiny_config.train.learning_rate = 100.0
+    assert train_on_one(tiny_config, tiny_store, tmp_path)["ended"] == "all epochs are done"
+    assert last_loss(tmp_path) > 100 * last_loss(tiny_run)
+
+
 def test_weights_that_are_not_finite_are_never_saved(
     train_on_one: Train, tiny_config: Config, tiny_store: Store, tmp_path: Path
 ) -> None:

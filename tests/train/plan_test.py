@@ -105,7 +105,7 @@ def test_a_single_document_cannot_both_train_and_validate(
 ) -> None:
     one = [Document("a word", ("label",))]
     store = write_store(tmp_path / "store", {"train": one}, source="", vectors="none")
-    with pytest.raises(InputError, match="no document is left to train on"):
+    with pytest.raises(InputError, match=r"valid_fraction=0\.\d+ 1 of 1 validate"):
         choose_parts(tiny_config, store)
 
 
@@ -114,6 +114,20 @@ def test_devices_must_share_a_batch_evenly(tiny_config: Config, tiny_store: Stor
     with pytest.raises(ConfigError, match=r"batch_size is 6, which 4 devices.*they can is 8\."):
         make_plan(tiny_config, tiny_store, jax.local_devices())
     assert make_plan(tiny_config, tiny_store, jax.local_devices()[:3]).total_steps == 3 * 8
+
+
+@pytest.mark.parametrize("devices", [1, 3, 4])
+def test_a_batch_has_no_room_for_documents_that_are_not_there(
+    tiny_config: Config, tiny_store: Store, devices: int
+) -> None:
+    tiny_config.data.batch_size = 1_200_000
+    plan = make_plan(tiny_config, tiny_store, jax.local_devices()[:devices])
+    (batch,) = plan.batches.from_step(0, 1)
+    # 44 documents, as many rows for each device.
+    assert len(batch.weights) == {1: 44, 3: 45, 4: 44}[devices]
+    assert batch.weights.sum() == 44
+    (note,) = plan.notes()
+    assert "config.data.batch_size is 1,200,000, but there are 44 documents to train on" in note
 
 
 def test_an_attention_that_is_not_served_is_refused_early(
