@@ -8,6 +8,7 @@ goes into its environment variables, before anybody imports it.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pathlib
 import sys
@@ -245,4 +246,5 @@ def run(main: Callable[[Sequence[str]], None], *, handles_signals: bool = False)
         app.run(guarded, flags_parser=parse)
     except SystemExit as end:
         stopping.over(end.code if isinstance(end.code, int) else int(end.code is not None))
+        gc.freeze()  # Python's last collections would take seconds, among all that JAX has made
         raise

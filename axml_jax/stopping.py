@@ -67,9 +67,12 @@ def over(status: int) -> None:
 
 
 @contextlib.contextmanager
-def stopped_at_once(folder: os.PathLike[str]) -> Iterator[None]:
-    """Has a signal end the program within its block, with a line on how to go on."""
-    where = f"at once; the same command continues from what {folder} holds."
+def stopped_at_once(onward: str) -> Iterator[None]:
+    """Has a signal end the program within its block, with a line that says `onward`: how to go on.
+
+    In a script, at once; elsewhere, and where something is to be tidied up, by SystemExit.
+    """
+    where = f"at once; {onward}"
     if may_end_at_once():
         with _handled(_AtOnce(where)):
             yield

@@ -17,7 +17,7 @@ import pytest
 from axml_jax import stopping
 from axml_jax.stopping import SIGNALS, StopRequest, ended_tidily, stopped_at_once
 
-AT_ONCE = "at once; the same command continues from what run holds."
+ONWARD = "the same command continues."
 
 
 @pytest.fixture(autouse=True)
@@ -89,22 +89,19 @@ def test_outside_the_main_thread_signals_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_before_anything_can_be_saved_a_signal_is_one_line(
-    number: signal.Signals, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    number: signal.Signals, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(SystemExit) as caught, stopped_at_once(tmp_path):
+    with pytest.raises(SystemExit) as caught, stopped_at_once(ONWARD):
         signal.raise_signal(number)
     assert caught.value.code == 128 + number
-    assert capfd.readouterr().err == (
-        f"stopped by {number.name} at once; the same command continues from what {tmp_path} holds."
-        "\n"
-    )
+    assert capfd.readouterr().err == f"stopped by {number.name} at once; {ONWARD}\n"
     assert signal.getsignal(number) is before
 
 
 def test_what_nohup_ignores_stays_ignored(capfd: pytest.CaptureFixture[str]) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with StopRequest() as stop, stopped_at_once(Path("run")):
+    with StopRequest() as stop, stopped_at_once(ONWARD):
         signal.raise_signal(signal.SIGHUP)
     assert stop.name is None
     assert capfd.readouterr().err == ""
@@ -139,13 +136,13 @@ def test_an_end_that_is_swallowed_comes_again(
 ) -> None:
     went_on = False
     alarm = signal.getsignal(signal.SIGALRM)
-    with pytest.raises(SystemExit) as caught, stopped_at_once(Path("run")):
+    with pytest.raises(SystemExit) as caught, stopped_at_once(ONWARD):
         place(lambda: signal.raise_signal(signal.SIGTERM))
         if goes_on:
             time.sleep(5)
             went_on = True
     assert (caught.value.code, went_on) == (143, False)
-    assert capfd.readouterr().err == f"stopped by SIGTERM {AT_ONCE}\n"
+    assert capfd.readouterr().err == f"stopped by SIGTERM at once; {ONWARD}\n"
     assert signal.getsignal(signal.SIGALRM) is alarm
     assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
@@ -192,13 +189,13 @@ def test_a_script_ends_without_a_traceback_whenever_it_is_signalled() -> None:
     waits = "print(flush=True); time.sleep(9)"
     twice = (signal.SIGINT, signal.SIGINT)
     within = f"""
-with stopping.stopped_at_once('run'), stopping.StopRequest() as stop:
+with stopping.stopped_at_once({ONWARD!r}), stopping.StopRequest() as stop:
     print(flush=True)
     while not stop.name: time.sleep(0.01)
 """
     wish = "\nSIGINT: saving once this step is done\n"
     assert script(f"{within}    {waits}", numbers=twice) == (
-        130, f"{wish}stopped by SIGINT {AT_ONCE}\n"
+        130, f"{wish}stopped by SIGINT at once; {ONWARD}\n"
     )  # fmt: skip
     # All is said: a further one only hastens the end.
     assert script(f"{within}    stopping.over(130)\n    {waits}", numbers=twice) == (130, wish)

@@ -49,7 +49,10 @@ def train(
     # A library must not leave where other processes wait for this one.
     alone = jax.process_count() == 1
     heard = alone or may_end_at_once()
-    with stopped_at_once(pathlib.Path(run_folder)) if heard else contextlib.nullcontext():
+    onward = f"the same command continues from what {run_folder} holds."
+    if name == "parabel":
+        onward = "the same command begins anew."
+    with stopped_at_once(onward) if heard else contextlib.nullcontext():
         if name != "parabel":
             return loop.train(
                 *(config, store, run_folder),
