@@ -8,16 +8,15 @@ goes into its environment variables, before anybody imports it.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pathlib
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
-from axml_jax import compiled, orbax_log, runs
+from axml_jax import compiled, orbax_log, runs, stopping
 from axml_jax import config as config_lib
 from axml_jax.baselines import choices as reading_choices
 from axml_jax.command_line import complain, parse
@@ -26,7 +25,6 @@ from axml_jax.jsonio import read_json
 
 _BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
 _CTRL_C = 130  # the same of SIGINT
-_TERMINATED = 143  # and of SIGTERM
 
 
 def define_config(default: str | None = None) -> None:
@@ -199,30 +197,14 @@ def _lacks_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or str(error).startswith("RESOURCE_EXHAUSTED")
 
 
-@contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """Makes SIGTERM an exception, so that what is half written is removed; a second one kills."""
-
-    def end(number: int, frame: Any) -> None:
-        del frame
-        signal.signal(number, signal.SIG_DFL)
-        print("stopped by SIGTERM", file=sys.stderr)
-        sys.exit(_TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def run(main: Callable[[Sequence[str]], None], *, handles_sigterm: bool = False) -> None:
+def run(main: Callable[[Sequence[str]], None], *, handles_signals: bool = False) -> None:
     """Runs a script's main; bad input ends it with one clear line instead of a traceback.
 
     Args:
       main: Gets the arguments that are no flags.
-      handles_sigterm: Whether it sees to that signal itself.
+      handles_signals: Whether it sees to them itself, once something is begun.
     """
+    stopping.hear()
     # Who has imported JAX already has it set up.
     sets_up_jax = "jax" not in sys.modules
     if sets_up_jax:
@@ -241,7 +223,7 @@ def run(main: Callable[[Sequence[str]], None], *, handles_sigterm: bool = False)
         try:
             programs = os.environ.get("JAX_COMPILATION_CACHE_DIR", "")
             with (
-                contextlib.nullcontext() if handles_sigterm else _ended_by_sigterm(),
+                contextlib.nullcontext() if handles_signals else stopping.ended_tidily(),
                 compiled.mended(programs),
             ):
                 main(argv)
@@ -265,4 +247,9 @@ def run(main: Callable[[Sequence[str]], None], *, handles_sigterm: bool = False)
             print("stopped by Ctrl-C", file=sys.stderr)
             sys.exit(_CTRL_C)
 
-    app.run(guarded, flags_parser=parse)
+    try:
+        app.run(guarded, flags_parser=parse)
+    except SystemExit as end:
+        stopping.over(end.code if isinstance(end.code, int) else int(end.code is not None))
+        gc.freeze()  # Python's last collections would take seconds, among all that JAX has made
+        raise

@@ -7,6 +7,11 @@ is another one than the run was trained on) and, with matplotlib (the extra "plo
 diagram beside it.
 """
 
+from axml_jax import stopping
+
+if __name__ == "__main__":
+    stopping.hear()  # before imports that take long
+
 import importlib.util
 from collections.abc import Sequence
 

@@ -9,6 +9,11 @@ itself is said behind its name, one thing after another: a.txt::scores=logit::la
 source and of the whole where the split has labels.
 """
 
+from axml_jax import stopping
+
+if __name__ == "__main__":
+    stopping.hear()  # before imports that take long
+
 import os
 from collections.abc import Sequence
 

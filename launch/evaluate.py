@@ -10,6 +10,11 @@ is another one than the run was trained on; without a run, to FILE.evaluation_SP
 file.
 """
 
+from axml_jax import stopping
+
+if __name__ == "__main__":
+    stopping.hear()  # before imports that take long
+
 from collections.abc import Sequence
 
 from absl import flags
@@ -72,13 +77,8 @@ def main(argv: Sequence[str]) -> None:
     from axml_jax.evaluation import evaluate_files, evaluate_run
 
     if not _RUN.value:
-        evaluate_files(
-            files,
-            store=str(_STORE.value),
-            split=_SPLIT.value,
-            ks=ks,
-            data_set=_DATA_SET.value,
-        )
+        store, split = str(_STORE.value), _SPLIT.value
+        evaluate_files(files, store=store, split=split, ks=ks, data_set=_DATA_SET.value)
         return
     evaluate_run(
         _RUN.value,

@@ -7,6 +7,11 @@
 The page needs no network and no other file; the picture holds one document and needs matplotlib.
 """
 
+from axml_jax import stopping
+
+if __name__ == "__main__":
+    stopping.hear()  # before imports that take long
+
 import itertools
 import os
 from collections.abc import Iterator, Sequence
@@ -29,9 +34,7 @@ _LABELS = flags.DEFINE_string("labels", None, "True labels of each text, a line 
 _SEPARATOR = flags.DEFINE_string("separator", None, "Between labels; white space by default.")
 _TOP_K = flags.DEFINE_integer("top_k", None, "Labels predicted of each text; 5.", lower_bound=1)
 _DOCUMENTS = flags.DEFINE_integer("documents", 20, "The most texts shown, the first ones.", 1)
-_FORMAT = flags.DEFINE_enum(
-    "format", None, ["html", "png"], "What is written; by default what --output ends in."
-)
+_FORMAT = flags.DEFINE_enum("format", None, ["html", "png"], "By default what --output ends in.")
 _OUTPUT = flags.DEFINE_string("output", "", "The page or the picture.")
 axml_flags.require("run", "output")
 
@@ -54,10 +57,7 @@ def _documents() -> Iterator[Document]:
 def _is_picture() -> bool:
     ending = os.path.splitext(_OUTPUT.value)[1][1:].lower()
     if not _FORMAT.value and ending not in ("html", "htm", "png"):
-        raise ConfigError(
-            f"--output is {_OUTPUT.value}; expected a name that ends in .html, a page, or .png, a "
-            "picture; --format says which it is under any other name."
-        )
+        raise ConfigError(f"--output is {_OUTPUT.value}; expected NAME.html, NAME.png or --format.")
     return (_FORMAT.value or ending) == "png"
 
 

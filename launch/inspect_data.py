@@ -8,6 +8,11 @@ training, documents with a near-duplicate in another split, and the most frequen
 With --out it writes all numbers to statistics.json, and the pictures lengths.png and labels.png.
 """
 
+from axml_jax import stopping
+
+if __name__ == "__main__":
+    stopping.hear()  # before imports that take long
+
 import pathlib
 from collections.abc import Sequence
 

@@ -9,6 +9,11 @@ A file of output appears when it is whole; until then its name ends in .partial.
 are answered (--on_bad_row), {"line": 3, "error": ...} stands in the place of one.
 """
 
+from axml_jax import stopping
+
+if __name__ == "__main__":
+    stopping.hear()  # before imports that take long
+
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,12 +31,8 @@ _INPUT = flags.DEFINE_string("input", "-", "Texts, .gz and .xz too; - is standar
 _FORMAT = flags.DEFINE_enum(
     "format", "auto", ["auto", *FORMATS], "Of the input; lines: a text a line, whatever it is."
 )
-_TEXT = flags.DEFINE_list(
-    "text_column", [], "Fields or columns of the text, between commas; by default text."
-)
-_ID = flags.DEFINE_string(
-    "id_column", "", "Field or column of the id, which goes into the output; by default id."
-)
+_TEXT = flags.DEFINE_list("text_column", [], "Fields or columns of the text; by default text.")
+_ID = flags.DEFINE_string("id_column", "", "Field or column of the id; by default id.")
 _OUTPUT = flags.DEFINE_string("output", "-", "Where JSON lines go; - is standard output.")
 _TOP_K = flags.DEFINE_integer(
     "top_k", None, "Labels per text; 5, or all where there are fewer.", lower_bound=1

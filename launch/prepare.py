@@ -19,6 +19,11 @@ Files for validation and test are optional; without one for validation, training
 With --base STORE_OR_RUN, words and labels keep the ids that they have there.
 """
 
+from axml_jax import stopping
+
+if __name__ == "__main__":
+    stopping.hear()  # before imports that take long
+
 from collections.abc import Sequence
 from typing import Any
 

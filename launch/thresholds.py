@@ -7,6 +7,11 @@ Thresholds are of logits and maximise F1 on validation documents, by default tho
 validated on; rare labels are drawn towards the threshold that serves all labels together best.
 """
 
+from axml_jax import stopping
+
+if __name__ == "__main__":
+    stopping.hear()  # before imports that take long
+
 from collections.abc import Sequence
 
 from absl import flags

@@ -8,6 +8,11 @@ The same command again continues a run that was interrupted.  On several hosts, 
 command on each with --coordinator, --num_processes and --process_id, or with --distributed.
 """
 
+from axml_jax import stopping
+
+if __name__ == "__main__":
+    stopping.hear()  # before imports that take long
+
 from collections.abc import Sequence
 
 from absl import flags
@@ -91,4 +96,4 @@ def main(argv: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    axml_flags.run(main, handles_sigterm=True)
+    axml_flags.run(main, handles_signals=True)

@@ -150,7 +150,8 @@ def test_too_little_memory_is_one_line(
 
 @pytest.mark.usefixtures("heard_ctrl_c")
 @pytest.mark.parametrize(
-    ("name", "status", "told"), [("SIGTERM", 143, "SIGTERM"), ("SIGINT", 130, "Ctrl-C")]
+    ("name", "status", "told"),
+    [("SIGTERM", 143, "SIGTERM"), ("SIGINT", 130, "Ctrl-C"), ("SIGHUP", 129, "SIGHUP")],
 )
 def test_a_script_that_is_ended_tidies_up(
     name: str, status: int, told: str, user_environment: dict[str, str]
@@ -165,6 +166,12 @@ def test_a_script_that_is_ended_tidies_up(
     done = run(body.strip(), user_environment)
     assert (done.returncode, done.stdout) == (status, "tidy\n")
     assert done.stderr == f"stopped by {told}\n"
+
+
+def test_the_end_of_a_script_collects_nothing(user_environment: dict[str, str]) -> None:
+    done = run("import atexit, gc; atexit.register(lambda: print(gc.get_count()[0] + 999 < "
+               "gc.get_freeze_count()))", user_environment)  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "True\n")
 
 
 def test_an_error_of_ours_keeps_its_traceback(user_environment: dict[str, str]) -> None:

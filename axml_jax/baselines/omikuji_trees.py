@@ -10,6 +10,7 @@ import os
 import pathlib
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import scipy.sparse
@@ -63,11 +64,13 @@ def train(
     """
     import omikuji
 
-    with tempfile.TemporaryDirectory() as folder:
+    # Beside the trees, what a signal leaves is removed with them.
+    with tempfile.TemporaryDirectory(dir=save_to and save_to.parent) as folder:
         path = pathlib.Path(folder) / "train.txt"
         write_examples(path, features, labels)
-        with silenced():
-            trees = omikuji.Model.train_on_data(str(path))
+        # Python hears signals in the main thread, and there only between two of its own lines.
+        with silenced(), ThreadPoolExecutor(1) as other:
+            trees = other.submit(omikuji.Model.train_on_data, str(path)).result()
             if save_to is not None:
                 trees.save(str(save_to))
     return trees

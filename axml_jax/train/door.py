@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from axml_jax.config import Config
 from axml_jax.data.store import Store
 from axml_jax.errors import ConfigError, InputError
 from axml_jax.progress import say
+from axml_jax.stopping import may_end_at_once, stopped_at_once
 from axml_jax.train import loop, processes
 
 
@@ -38,25 +40,33 @@ def train(
       How it ended; see `loop.train`.
 
     Raises:
-      ConfigError, InputError, SystemExit: As in `loop.train`; several processes for Parabel; a
-        store whose content is not what was written.
+      ConfigError, InputError: As in `loop.train`; several processes for Parabel; a store whose
+        content is not what was written.
+      SystemExit: SIGTERM, Ctrl-C or SIGHUP came; `loop.train` saves its state where it has begun.
     """
     name, unread = config.validate().model.name, config.unread()
     if unread and processes.is_first():
         say(f"not read by {name}: {', '.join(f'config.{field}' for field in unread)}")
-    _verify(store)
+    # A library must not leave where other processes wait for this one.
+    alone = jax.process_count() == 1
+    heard = alone or may_end_at_once()
+    onward = f"the same command continues from what {run_folder} holds."
     if name == "parabel":
-        if jax.process_count() > 1:
+        onward = "the same command begins anew."
+    with stopped_at_once(onward) if heard else contextlib.nullcontext():
+        _verify(store)
+        if name != "parabel":
+            return loop.train(
+                *(config, store, run_folder),
+                max_minutes=max_minutes,
+                devices=devices,
+                init_from=init_from,
+            )
+        if not alone:
             raise ConfigError("config.model.name=parabel trains in one process; there are several.")
         if init_from is not None:
             raise ConfigError("a run of parabel begins with no other run: leave --init_from out.")
         return parabel.train(config, store, run_folder)
-    return loop.train(
-        *(config, store, run_folder),
-        max_minutes=max_minutes,
-        devices=devices,
-        init_from=init_from,
-    )
 
 
 def _verify(store: Store) -> None:

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import os
 import pathlib
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -22,7 +23,7 @@ from axml_jax.data.batches import Batch
 from axml_jax.data.prefetch import prefetch
 from axml_jax.data.store import Store
 from axml_jax.progress import bar, say, silenced
-from axml_jax.stopping import StopRequest, stopped_at_once
+from axml_jax.stopping import StopRequest, over
 from axml_jax.train import initial, processes
 from axml_jax.train.checkpoint import SharedCheckpoints
 from axml_jax.train.extending import extended_values, read_origin
@@ -66,7 +67,7 @@ def train(
         of another configuration or in use, or a loss or gradient that is not finite.
       InputError: a store or folder that cannot be used, or checkpoints all of which are damaged.
       OSError: the disk is full, or takes nothing for another reason.
-      SystemExit: SIGTERM or Ctrl-C came; the state is saved.
+      SystemExit: SIGTERM, Ctrl-C or SIGHUP came; the state is saved.
     """
     begin = time.monotonic()
     vectors = store.description.get("vectors")
@@ -82,8 +83,6 @@ def train(
     with contextlib.ExitStack() as stack:
         if not processes.is_first():
             stack.enter_context(silenced())
-        if jax.process_count() == 1:  # whom no other one waits for
-            stack.enter_context(stopped_at_once(folder))
         processes.on_first(lambda: open_folder(folder, plan, stack))
         session = _Session(plan, folder, begin, max_minutes)
         stack.callback(session.close)
@@ -254,7 +253,9 @@ class _Session:
                 f"stopped by {stop} at step {step:,}, saved in {self.folder}; "
                 "the same command continues."
             )
-            raise SystemExit(130 if stop == "SIGINT" else 143)
+            status = 128 + signal.Signals[stop]
+            over(status)
+            raise SystemExit(status)
         return ""
 
     def _give_way(self) -> None:

@@ -116,7 +116,7 @@ def test_mistakes_are_one_line_and_write_nothing(
     )
     (tmp_path / "two.txt").unlink()
     for name in ("page.pdf", "page.svg", "page"):
-        assert "expected a name that ends in .html, a page, or .png" in complaint(
+        assert "expected NAME.html, NAME.png or --format" in complaint(
             "--text=a", f"--output={name}"
         )
     assert "which is read and would be overwritten" in complaint(
