@@ -348,7 +348,8 @@ def upper_gradients(
 
     if plan.fused:
         bits = jnp.swapaxes(some.kept[1], 1, 2).astype(jnp.uint32)
-        e, share = plan.finish.backward(layers, some.gradient, bits, no_average, precision)
+        kept = plan.finish.unpacked(layers, bits)
+        e, share = plan.finish.backward(layers, some.gradient, kept, no_average, precision)
         e, wide = narrow(e)
         # The averages are gone, but score = output_bias + sum_f on_f output_f (average_f + bias_f).
         rounded = some.gradient.astype(values.dtype).astype(jnp.float32)
