@@ -65,7 +65,10 @@ class Finish(Protocol):
         """
 
     def conclude(self, layers: Any, values: Array, d_values: Array, sums: Any) -> tuple[Array, Any]:
-        """From sum_c A e of a group: the gradients of its values and its share of the layers'."""
+        """From sum_c A e of a group: the gradients of its values and its share of the layers'.
+
+        Shares have the dtype of sums.
+        """
 
 
 class Plain:
@@ -93,7 +96,8 @@ class Plain:
         return values
 
     def start(self, layers: Any) -> Any:
-        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), layers)
+        # Many shares added up in bfloat16 would lose what each has right.
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, sum_dtype(x.dtype)), layers)
 
     def backward(
         self,

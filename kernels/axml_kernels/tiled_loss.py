@@ -24,6 +24,7 @@ from axml_kernels.tiles import (
     add_tile,
     conclude,
     in_groups,
+    like,
     new_group,
     no_sums,
     project,
@@ -113,7 +114,7 @@ def loss_forward(plan: Plan, inputs: Inputs, truth: Truth) -> tuple[Array, tuple
         from_blocks(d_hidden, len(hidden), 0),
         from_blocks(d_blocks, len(queries), 1).T.astype(queries.dtype),
         None if d_kernel is None else d_kernel.astype(hidden.dtype),
-        d_layers,
+        like(d_layers, layers),
         costs.astype(truth.weights.dtype),
     )
     return weighted(costs, truth.weights), saved

@@ -47,6 +47,11 @@ class Inputs(NamedTuple):
     layers: Any  # the finish's
 
 
+def like(gradients: Any, inputs: Any) -> Any:
+    """Gradients with the dtypes of what they are of."""
+    return jax.tree.map(lambda gradient, x: gradient.astype(x.dtype), gradients, inputs)
+
+
 def project(hidden: Array, kernel: Array | None, precision: PrecisionLike) -> Array:
     """What is averaged, [B, T, G]: hidden, or hidden K1 where W1 comes first."""
     if kernel is None:
@@ -246,7 +251,7 @@ def attend_backward(
         return (d_blocks, d_kernel, d_layers), d_hidden
 
     d_kernel = None if kernel is None else jnp.zeros(kernel.shape, wide)
-    d_layers = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), layers)
+    d_layers = jax.tree.map(lambda x: jnp.zeros(x.shape, wide), layers)
     (d_blocks, d_kernel, d_layers), d_hidden = lax.scan(
         group_backward,
         (jnp.zeros((len(blocks), blocks.shape[2], blocks.shape[1]), wide), d_kernel, d_layers),
@@ -257,7 +262,7 @@ def attend_backward(
         queries=from_blocks(d_blocks, queries.shape[0], 1).T.astype(queries.dtype),
         lengths=np.zeros(lengths.shape, jax.dtypes.float0),
         kernel=None if d_kernel is None else d_kernel.astype(hidden.dtype),
-        layers=d_layers,
+        layers=like(d_layers, layers),
     )
     return (d_inputs,)
 
