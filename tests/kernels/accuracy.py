@@ -32,13 +32,12 @@ def weighted_loss(
     """(inputs) -> a fixed weighting of all results: its gradient tells them apart."""
 
     def loss(hidden: Any, queries: Any, lengths: Any, head: Any) -> Any:
-        chosen = {"implementation": implementation, "precision": precision}
+        chosen: Any = {"implementation": implementation, "precision": precision}
         if operation == "cross entropy":
-            label_ids, weights = random_truth(len(lengths), len(queries))
-            weights = weights.astype(jnp.promote_types(hidden.dtype, jnp.float32))
-            result = label_cross_entropy(
-                hidden, queries, lengths, head, label_ids, weights, **chosen
-            )
+            label_ids, shares = random_truth(len(lengths), len(queries))
+            shares = shares.astype(jnp.promote_types(hidden.dtype, jnp.float32))
+            truth = label_ids, shares
+            result = label_cross_entropy(hidden, queries, lengths, head, *truth, **chosen)
             return result, result
         if operation == "scores":
             result = label_scores(hidden, queries, lengths, head, **chosen)

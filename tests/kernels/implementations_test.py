@@ -233,8 +233,8 @@ def test_costs_are_those_of_the_scores(implementation: str, name: str, dtype: st
     inputs = random_inputs(WORKLOADS[name], dtype=dtype)
     num_labels = len(inputs.queries)
     label_ids, weights = random_truth(len(inputs.lengths), num_labels)
-    scores = label_scores(*inputs, implementation=implementation)
-    scores, ids = np.asarray(scores, np.float64), np.asarray(label_ids)
+    given = label_scores(*inputs, implementation=implementation)
+    scores, ids = np.asarray(given, np.float64), np.asarray(label_ids)
     truth = (ids[:, :, None] == np.arange(num_labels)).any(axis=1)
     assert 0 < truth.sum() < ids.size  # some ids are of no label
     expected = np.where(truth, np.logaddexp(0, -scores), np.logaddexp(0, scores)).sum(axis=1)
