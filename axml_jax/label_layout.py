@@ -15,7 +15,6 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from axml_jax import losses
 from axml_jax.data.batches import Batch
 from axml_jax.layout import Step, norm_of_squares, squares
 from axml_jax.models.text_model import PER_LABEL, TextModel
@@ -48,22 +47,17 @@ class ByDocumentsAndLabels:
 
     def loss(self, model: TextModel, variables: Any, batch: Batch, keys: Array) -> Array:
         first = jax.lax.axis_index(LABELS) * self._share
+        rows: Any = jax.tree.map(jnp.asarray, batch)
 
-        def logits(module: TextModel) -> tuple[Array, Array, Array]:
-            token_ids, lengths = jnp.asarray(batch.token_ids), jnp.asarray(batch.lengths)
-            encoded = module.encode(token_ids, lengths, document_keys=keys)
-            whole = self._row((encoded, lengths, batch.label_ids, batch.weights))
-            encoded, lengths, label_ids, weights = whole
-            return module.scores(encoded, lengths), label_ids, weights
+        def loss(module: TextModel) -> tuple[Array, Array]:
+            encoded = module.encode(rows.token_ids, rows.lengths, document_keys=keys)
+            whole = self._row((encoded, rows.lengths, rows.label_ids, rows.weights))
+            part = module.loss(*whole, first_label=first, num_labels=self._num_labels)
+            return part, whole[3].sum()
 
-        part = model.clone(num_labels=self._share)
-        found: Any = part.apply(variables, method=logits)
-        scores, label_ids, weights = found
-        part_loss = losses.binary_cross_entropy(
-            scores, label_ids, weights, first_label=first, num_labels=self._num_labels
-        )
-        documents = weights.sum()
-        return part_loss * documents / jax.lax.psum(documents, DATA)
+        found: Any = model.clone(num_labels=self._share).apply(variables, method=loss)
+        part, documents = found
+        return part * documents / jax.lax.psum(documents, DATA)
 
     def _top_k(
         self, model: TextModel, variables: Any, documents: tuple[Array, Array], k: int

@@ -17,7 +17,6 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from axml_jax import losses
 from axml_jax.data.batches import Batch
 from axml_jax.models.text_model import TextModel
 
@@ -105,12 +104,14 @@ class ByDocuments:
     axes: str | tuple[str, ...] = AXIS
 
     def loss(self, model: TextModel, variables: Any, batch: Batch, keys: Array) -> Array:
-        logits = jnp.asarray(
-            model.apply(variables, batch.token_ids, batch.lengths, document_keys=keys)
-        )
-        weights = jnp.asarray(batch.weights)
-        part = losses.binary_cross_entropy(logits, jnp.asarray(batch.label_ids), weights)
-        documents = weights.sum()
+        rows: Any = jax.tree.map(jnp.asarray, batch)
+
+        def loss(module: TextModel) -> Array:
+            encoded = module.encode(rows.token_ids, rows.lengths, document_keys=keys)
+            return module.loss(encoded, rows.lengths, rows.label_ids, rows.weights)
+
+        part: Any = model.apply(variables, method=loss)
+        documents = rows.weights.sum()
         return part * documents / jax.lax.psum(documents, self.axes)
 
     def reduced(self, gradient: Any) -> Any:

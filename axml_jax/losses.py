@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from axml_kernels.cross_entropy import Truth, cross_entropy, weighted
+
 
 def binary_cross_entropy(
     logits: Float[Array, "B L"],
@@ -32,18 +34,26 @@ def binary_cross_entropy(
       A scalar in nats: the mean over the real documents and all labels; 0 if none is real.  Of a
       part of the labels, its share of that mean.
     """
-    dtype = jnp.promote_types(logits.dtype, jnp.float32)
-    logits = logits.astype(dtype)
-    width = logits.shape[1]
-    places = label_ids - first_label
-    known = (places >= 0) & (places < width)
-    costs = jax.nn.softplus(logits)
-    if num_labels is not None:
-        known &= label_ids < num_labels
-        costs = jnp.where(first_label + jnp.arange(width)[None, :] < num_labels, costs, 0)
-    at_true = jnp.take_along_axis(logits, jnp.where(known, places, 0), axis=1, mode="clip")
-    per_document = costs.sum(axis=1) - jnp.where(known, at_true, 0).sum(axis=1)
-    return _mean(per_document, weights, width if num_labels is None else num_labels)
+    batch, width = logits.shape
+    labels = width if num_labels is None else num_labels
+    # Labels of another part count there.
+    ends = jnp.asarray(first_label), jnp.minimum(first_label + width, labels)
+    truth = Truth(label_ids, document_shares(weights, batch, labels), jnp.stack(ends))
+    return cross_entropy(logits, truth)
+
+
+def document_shares(
+    weights: Float[Array, " B"] | None, batch: int, num_labels: int
+) -> Float[Array, " B"]:
+    """What each document's cost is multiplied by for the mean over real documents and all labels.
+
+    Args:
+      weights: [B], 1 for a real document and 0 for one that only fills the batch; None is all ones.
+      batch: B.
+      num_labels: L.
+    """
+    real = jnp.ones(batch) if weights is None else weights.astype(jnp.float32)
+    return real / (jnp.maximum(real.sum(), 1e-9) * num_labels)
 
 
 def dense_binary_cross_entropy(
@@ -64,13 +74,4 @@ def dense_binary_cross_entropy(
     dtype = jnp.promote_types(logits.dtype, jnp.float32)
     logits = logits.astype(dtype)
     per_document = (jax.nn.softplus(logits) - targets.astype(dtype) * logits).sum(axis=1)
-    return _mean(per_document, weights, logits.shape[1])
-
-
-def _mean(per_document: Array, weights: Array | None, num_labels: int) -> Array:
-    if weights is None:
-        return per_document.mean() / num_labels
-    weights = weights.astype(per_document.dtype)
-    # A filling document's loss is left out by where, not by a product: even if it is not finite.
-    total = jnp.where(weights > 0, per_document * weights, 0).sum()
-    return total / (jnp.maximum(weights.sum(), 1e-9) * num_labels)
+    return weighted(per_document, document_shares(weights, *logits.shape))

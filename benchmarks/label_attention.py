@@ -5,8 +5,10 @@
     python benchmarks/label_attention.py --workloads=eurlex --dtypes=bfloat16 --minutes=8
 
 `axml_kernels.label_scores`, every implementation that runs here, forward alone and with the
-gradients of a scalar loss by hidden states, queries and head, beside equations (4) and (5) written
-down naively in PyTorch (as it is, and through torch.compile) and in JAX.  All get the same random
+gradients of a sum of all scores by hidden states, queries and head; and "training", the binary
+cross entropy with true labels and its gradients, `axml_kernels.label_cross_entropy`; beside
+equations (4) to (6) written down naively in PyTorch (as it is, and through torch.compile) and in
+JAX.  All get the same random
 inputs, and each is compared with the float32 reference before it is timed: what is wrong is not
 timed (`tolerances`; relative errors of whole arrays).  Rivals take turns (benchmarks/report.py).
 
@@ -60,7 +62,6 @@ from benchmarks.contenders import (
 )
 from benchmarks.label_attention_measure import (
     BASELINE,
-    PASSES,
     compare,
     get_ready,
     operations,
@@ -195,7 +196,7 @@ class Benchmark:
             "operations": operations(workload),
             "contenders": found,
         }
-        self.time_shape(workload, self.entries, PASSES, found, name)
+        self.time_shape(workload, self.entries, rivals.PASSES, found, name)
 
     def weigh_case(self, name: str) -> None:
         """A named workload: peak memory."""
@@ -215,7 +216,7 @@ class Benchmark:
         }
         for number, workload in shapes.items():
             title = f"{number:,} labels"
-            self.time_shape(workload, self.sweep_entries, PASSES[1:], found[number], title)
+            self.time_shape(workload, self.sweep_entries, [memory.PASS], found[number], title)
         self.measure_memory(shapes, self.sweep_entries, found, "sweep")
         path = results_folder() / f"{results_name()}.png"
         if plot.draw(self.results["sweep"], device_name(), path):

@@ -11,11 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from axml_kernels.workloads import Workload
+from benchmarks import label_attention_memory as memory
 from benchmarks import label_attention_rivals as rivals
 from benchmarks.contenders import FAILURES, Entry, failure_of
 from benchmarks.timing import Ready, steady_seconds
-
-PASSES = ("forward", "forward_backward")
 
 BASELINE = Entry(rivals.BASELINE, "float32")
 
@@ -26,13 +25,14 @@ BASELINE = Entry(rivals.BASELINE, "float32")
 def operations(workload: Workload) -> dict[str, int]:
     """Additions and multiplications that no exact way spares, by pass; documents at full length.
 
-    With W1 first, and a backward pass that makes the attention again from kept log-sum-exps:
-    forward 2BL(T(D + F) + f2), backward 2BL(3T(D + F) + 3 f2); f2 is what comes after layer one.
+    With W1 first: forward 2BL(T(D + F) + f2), f2 being what comes after layer one.  A gradient
+    takes twice that, and a backward pass that makes the attention again from kept log-sum-exps as
+    much once more; the gradient of a loss that no other score has a part in needs no second time.
     """
     batch, tokens, width, num_labels, layers = workload
     after = sum(n * m for n, m in zip(layers, (*layers[1:], 1), strict=True))
     forward = 2 * batch * num_labels * (tokens * (width + layers[0]) + after)
-    return {"forward": forward, "forward_backward": 4 * forward}
+    return {"forward": forward, "forward_backward": 4 * forward, "training": 3 * forward}
 
 
 # --- Contenders on a shape -----------------------------------------------------------------------
@@ -107,7 +107,7 @@ def compare(
     """
     bases = {name: about for name, about in contenders.items() if name.startswith("torch-")}
     for name, about in contenders.items():
-        for part in PASSES:
+        for part in rivals.PASSES:
             median = about.get(part, {}).get("median_s")
             if not median:
                 continue
@@ -133,7 +133,7 @@ def rows_of(results: Mapping[str, Any]) -> Iterator[list[str]]:
         return "" if value is None else format(value, form)
 
     for case, about in results["cases"].items():
-        for part in PASSES:
+        for part in rivals.PASSES:
             for name, one in about["contenders"].items():
                 times, peak = one.get(part, {}), one.get("peak", {})
                 median = times.get("median_s")
@@ -148,6 +148,6 @@ def rows_of(results: Mapping[str, Any]) -> Iterator[list[str]]:
                     figure(times.get("share_of_floor"), ".0%"),
                     figure(temporary and temporary / 1e6, ",.1f"),
                     figure(peak["peak_bytes"] / 1e6, ",.1f")
-                    if part == PASSES[1] and "peak_bytes" in peak
+                    if part == memory.PASS and "peak_bytes" in peak
                     else "",
                 ]

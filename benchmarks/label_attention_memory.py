@@ -5,10 +5,10 @@
 
 A workload is its numbers (B, T, D, L, layers); each gives one line of JSON:
 
-- On a CPU: the process's largest resident set while the gradient is computed once, less its
-  resident set just before, when the inputs are there, everything is compiled and a small shape of
-  the same widths has run.  The mark is reset (Linux: "5" to clear_refs) and glibc is told to give
-  freed arrays back, so what earlier work has freed does not hide what this call takes.
+- On a CPU: the process's largest resident set while the training loss's gradient is computed once,
+  less its resident set just before, when the inputs are there, everything is compiled and a small
+  shape of the same widths has run.  The mark is reset (Linux: "5" to clear_refs) and glibc is told
+  to give freed arrays back, so what earlier work has freed does not hide what this call takes.
 - On a GPU: the allocator's largest number of bytes in use, JAX's or PyTorch's own, less those in
   use just before.  JAX's mark cannot be reset: `at_most` says that the call stayed below it.
 
@@ -37,6 +37,8 @@ from axml_kernels.workloads import Workload
 from benchmarks import label_attention_rivals as rivals
 from benchmarks import peak_memory
 from benchmarks.contenders import failure_of
+
+PASS = "training"
 
 
 def peaks(
@@ -77,13 +79,13 @@ def measure(method: str, precision: str, workload: Workload, ragged: bool) -> di
         )
         placed = contender.place(rivals.make_case(small, precision, ragged))
         contender.prepare(placed)
-        contender.wait(contender.run("forward_backward", placed))
+        contender.wait(contender.run(PASS, placed))
     placed = contender.place(rivals.make_case(workload, precision, ragged))
     contender.prepare(placed)
     gc.collect()
     gauge = peak_memory.gauge(method.startswith("torch-"))
     gauge.begin()
-    result = contender.run("forward_backward", placed)
+    result = contender.run(PASS, placed)
     contender.wait(result)
     found = gauge.end()
     return {**found, "returned_bytes": sum(leaf.nbytes for leaf in jax.tree.leaves(result))}

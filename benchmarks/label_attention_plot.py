@@ -29,7 +29,7 @@ def draw(sweep: Mapping[str, Any], device: str, path: Path) -> bool:
     figure, panels = pyplot.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
     names = list(dict.fromkeys([*times, *peaks]))  # a contender has one colour in both
     for panel, found, label in (
-        (panels[0], times, "forward and backward, milliseconds (median)"),
+        (panels[0], times, "training loss and its gradients, milliseconds (median)"),
         (panels[1], peaks, "peak memory beside the inputs, MB"),
     ):
         for number, name in enumerate(names):
@@ -54,7 +54,7 @@ def lines(sweep: Mapping[str, Any]) -> tuple[dict[str, list[Any]], dict[str, lis
     peaks: dict[str, list[Any]] = {}
     for point in sweep["points"]:
         for name, about in point["contenders"].items():
-            median = about.get("forward_backward", {}).get("median_s")
+            median = about.get("training", {}).get("median_s")
             if median:
                 times.setdefault(name, []).append((point["num_labels"], 1e3 * median))
             peak = about.get("peak", {}).get("peak_bytes")

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from axml_kernels import Head, label_scores
+from axml_kernels import Head, label_cross_entropy, label_scores
 from axml_kernels.workloads import Inputs, Workload, random_inputs
 from benchmarks.contenders import (
     PRECISIONS,
@@ -39,11 +39,25 @@ CHECKED_DOCUMENTS, CHECKED_LABELS = 4, 1_100
 DRAWN_LABELS = 65_536
 
 
+PASSES = ("forward", "forward_backward", "training")
+TRUE_LABELS = 6  # of a document; EUR-Lex has 5.3
+
+
 class Case(NamedTuple):
-    """Arguments of `label_scores`, and what the scores are multiplied by in the loss."""
+    """Arguments of `label_scores`, and those of two losses.
+
+    "forward_backward" is the gradient of the scores' weighted sum: what any loss needs.
+    "training" is that of the binary cross entropy with the true labels, eq. (6) but for its mean:
+    lists of them for `label_cross_entropy`, a dense target for the naive ones.
+    """
 
     inputs: Inputs
     weights: Any  # [B, L] float32
+    label_ids: Any  # [B, P] int32
+    target: Any  # [B, L] float32, 1 for true labels
+    document_weights: Any  # [B] float32
+    counted: Any  # [B, L] float32, document_weights; 0 for labels that do not count
+    num_labels: Any  # int32: how many do
 
 
 def make_case(workload: Workload, precision: str, ragged: bool) -> Case:
@@ -58,7 +72,15 @@ def make_case(workload: Workload, precision: str, ragged: bool) -> Case:
     shape = workload.batch, workload.num_labels
     weights = np.random.default_rng(1).standard_normal(shape, np.float32)
     weights += 0.5  # its sum, the gradient of the output's bias, shall not be nearly zero
-    return Case(inputs, weights)
+    rng = np.random.default_rng(2)
+    ids = rng.integers(0, workload.num_labels, (workload.batch, TRUE_LABELS), np.int32)
+    ids.sort(axis=1)
+    ids[:, 1:][ids[:, 1:] == ids[:, :-1]] = -1  # each once
+    target = np.zeros(shape, np.float32)
+    np.put_along_axis(target, np.maximum(ids, ids[:, :1]), 1, axis=1)
+    ones = np.ones(workload.batch, np.float32)
+    counted = np.ones(shape, np.float32)
+    return Case(inputs, weights, ids, target, ones, counted, np.int32(workload.num_labels))
 
 
 def _host() -> Any:
@@ -110,6 +132,22 @@ class JaxContender:
             hidden, queries, head = arrays
             return jnp.sum(scores(Inputs(hidden, queries, lengths, head)) * weights)
 
+        def cost(arrays: tuple[Any, ...], lengths: jax.Array, case: Case) -> jax.Array:
+            hidden, queries, head = arrays
+            inputs = Inputs(hidden, queries, lengths, head)
+            if method == "jax-naive":
+                logits = scores(inputs)
+                costs = jax.nn.softplus(logits) - case.target * logits
+                return jnp.sum(costs * case.counted)
+            return label_cross_entropy(
+                *inputs,
+                case.label_ids,
+                case.document_weights,
+                num_labels=case.num_labels,
+                implementation=method,
+                precision=allowed,
+            )
+
         def forward(case: Case) -> jax.Array:
             return scores(case.inputs)
 
@@ -118,7 +156,11 @@ class JaxContender:
             arrays = (hidden, queries, head)
             return jax.value_and_grad(loss)(arrays, lengths, case.weights)
 
-        self._passes = {"forward": forward, "forward_backward": forward_backward}
+        def training(case: Case) -> tuple[jax.Array, Any]:
+            hidden, queries, lengths, head = case.inputs
+            return jax.value_and_grad(cost)((hidden, queries, head), lengths, case)
+
+        self._passes = dict(zip(PASSES, (forward, forward_backward, training), strict=True))
         self._compiled: dict[str, Any] = {}
 
     def place(self, case: Case) -> Any:
@@ -126,7 +168,7 @@ class JaxContender:
         return jax.block_until_ready(jax.device_put(case))
 
     def prepare(self, placed: Any) -> None:
-        """Compiles both passes, which run nothing yet."""
+        """Compiles all passes, which run nothing yet."""
         for name, compute in self._passes.items():
             self._compiled[name] = jax.jit(compute).lower(placed).compile()
 
@@ -194,13 +236,13 @@ class TorchContender:
         arrays = jax.tree.map(tensor, (hidden, queries, head))
         for leaf in jax.tree.leaves(arrays):
             leaf.requires_grad_(True)
-        others = (torch.tensor(array).to(self._device) for array in (lengths, case.weights))
-        return arrays, *others
+        others = lengths, case.weights, case.target, case.counted
+        return arrays, *(torch.tensor(array).to(self._device) for array in others)
 
     def prepare(self, placed: Any) -> None:
-        """Runs both passes once where that is what compiles them."""
+        """Runs all passes once where that is what compiles them."""
         if self._scores is not naive_torch:
-            for name in ("forward", "forward_backward"):
+            for name in PASSES:
                 self.run(name, placed)
 
     def run(self, name: str, placed: Any) -> Any:
@@ -208,13 +250,18 @@ class TorchContender:
         torch = self._torch
         exact = self._precision != "tf32"
         torch.set_float32_matmul_precision("highest" if exact else "high")
-        arrays, lengths, weights = placed
+        arrays, lengths, weights, target, counted = placed
         hidden, queries, head = arrays
         with torch.set_grad_enabled(name != "forward"):
             scores = self._scores(hidden, queries, lengths, *head)
             if name == "forward":
                 return scores
-            loss = (scores.float() * weights).sum()
+            if name == "training":
+                loss = torch.nn.functional.binary_cross_entropy_with_logits(
+                    scores.float(), target, counted, reduction="sum"
+                )
+            else:
+                loss = (scores.float() * weights).sum()
             return loss, torch.autograd.grad(loss, jax.tree.leaves(arrays))
 
     def wait(self, result: Any) -> None:
@@ -254,28 +301,47 @@ def checked_case(case: Case) -> tuple[Case, list[np.ndarray]]:
       case: Of ragged lengths: an empty document, a full one.
 
     Returns:
-      The case, and in float32: scores of the crop, gradients of hidden, queries and the head.
+      The case, and in float32: scores of the crop; of the weighted sum and of the cross entropy,
+      gradients of hidden, queries and the head.
     """
-    documents, labels = CHECKED_DOCUMENTS, CHECKED_LABELS
-    weights = np.zeros_like(case.weights)
+    documents, labels = CHECKED_DOCUMENTS, min(CHECKED_LABELS, case.weights.shape[1])
+    weights, counted = np.zeros_like(case.weights), np.zeros_like(case.counted)
     weights[:documents, :labels] = case.weights[:documents, :labels]
+    counted[:documents, :labels] = 1
+    document_weights = np.zeros_like(case.document_weights)
+    document_weights[:documents] = 1
+    checked = case._replace(
+        weights=weights,
+        document_weights=document_weights,
+        counted=counted,
+        num_labels=np.int32(labels),
+    )
     wide: Inputs = jax.tree.map(lambda x: np.asarray(x, np.float32), case.inputs)
-    crop = Inputs(
-        wide.hidden[:documents],
-        wide.queries[:labels],
-        case.inputs.lengths[:documents],
-        wide.head,
+    crop = checked._replace(
+        inputs=Inputs(
+            wide.hidden[:documents],
+            wide.queries[:labels],
+            case.inputs.lengths[:documents],
+            wide.head,
+        ),
+        weights=weights[:documents, :labels],
+        label_ids=case.label_ids[:documents],
+        target=case.target[:documents, :labels],
+        document_weights=document_weights[:documents],
+        counted=counted[:documents, :labels],
     )
     reference = JaxContender("reference", "float32")
-    placed = reference.place(Case(crop, weights[:documents, :labels]))
+    placed = reference.place(crop)
     reference.prepare(placed)
-    scores = reference.arrays(reference.run("forward", placed))
-    gradients = reference.arrays(reference.run("forward_backward", placed))
-    for number, whole in enumerate((wide.hidden, wide.queries)):
-        padded = np.zeros_like(whole)
-        padded[: len(gradients[number])] = gradients[number]
-        gradients[number] = padded
-    return case._replace(weights=weights), scores + gradients
+    expected = reference.arrays(reference.run("forward", placed))
+    for name in PASSES[1:]:
+        gradients = reference.arrays(reference.run(name, placed))
+        for number, whole in enumerate((wide.hidden, wide.queries)):
+            padded = np.zeros_like(whole)
+            padded[: len(gradients[number])] = gradients[number]
+            gradients[number] = padded
+        expected += gradients
+    return checked, expected
 
 
 def errors_of(
@@ -289,15 +355,17 @@ def errors_of(
     """
     found = contestant.arrays(contestant.run("forward", placed))
     found[0] = found[0][:CHECKED_DOCUMENTS, :CHECKED_LABELS]
-    gradients = contestant.arrays(contestant.run("forward_backward", placed))
-    again = contestant.arrays(contestant.run("forward_backward", placed))
+    gradients, again = (
+        [array for name in PASSES[1:] for array in contestant.arrays(contestant.run(name, placed))]
+        for _ in range(2)
+    )
     same = all(
         one.tobytes() == other.tobytes() for one, other in zip(gradients, again, strict=True)
     )
-    layers = (len(expected) - 5) // 2
-    names = ["scores", "hidden", "queries"]
-    names += [f"{part}_{i}" for part in ("kernel", "bias") for i in range(1, layers + 1)]
-    names += ["output", "output_bias"]
+    layers = (len(gradients) // 2 - 4) // 2
+    parts = [f"{part}_{i}" for part in ("kernel", "bias") for i in range(1, layers + 1)]
+    parts = ["hidden", "queries", *parts, "output", "output_bias"]
+    names = ["scores", *parts, *(f"training {part}" for part in parts)]
     errors = {
         name: relative_error(array, right)
         for name, array, right in zip(names, found + gradients, expected, strict=True)

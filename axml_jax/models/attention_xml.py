@@ -10,6 +10,7 @@ from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
+from axml_jax.losses import document_shares
 from axml_jax.models.bilstm import BiLSTM
 from axml_jax.models.dropout import document_dropout
 from axml_jax.models.embedding import WordRepresentation, uniform_vectors
@@ -97,6 +98,21 @@ class AttentionXML(TextModel):
     ) -> Float[Array, "B L"]:
         """Logits of all labels, eqs. (4) and (5): the log-odds of y_hat, float32."""
         return self.labels(encoded, lengths)
+
+    def loss(
+        self,
+        encoded: Float[Array, "B T D"],
+        lengths: Int[Array, " B"],
+        label_ids: Int[Array, "B P"],
+        weights: Float[Array, " B"] | None = None,
+        *,
+        first_label: Int[Array, ""] | int = 0,
+        num_labels: int | None = None,
+    ) -> Float[Array, ""]:
+        """Eq. (6) with eqs. (4) and (5), gradients on the same way; see `TextModel.loss`."""
+        labels = self.num_labels if num_labels is None else num_labels
+        shares = document_shares(weights, len(lengths), labels)
+        return self.labels.cross_entropy(encoded, lengths, label_ids, shares, first_label, labels)
 
     def best(
         self, encoded: Float[Array, "B T D"], lengths: Int[Array, " B"], k: int

@@ -12,7 +12,13 @@ from jax.nn import initializers
 from jax.nn.initializers import Initializer
 from jaxtyping import Array, Float, Int
 
-from axml_kernels import Head, label_attention_weights, label_scores, label_top_k
+from axml_kernels import (
+    Head,
+    label_attention_weights,
+    label_cross_entropy,
+    label_scores,
+    label_top_k,
+)
 
 
 class LabelAttention(nn.Module):
@@ -83,6 +89,39 @@ class LabelAttention(nn.Module):
             queries,
             lengths,
             head,
+            implementation=self.implementation,
+            precision=self.precision,
+        )
+
+    def cross_entropy(
+        self,
+        hidden: Float[Array, "B T D"],
+        lengths: Int[Array, " B"],
+        label_ids: Int[Array, "B P"],
+        weights: Float[Array, " B"],
+        first_label: Int[Array, ""] | int,
+        num_labels: int,
+    ) -> Float[Array, ""]:
+        """The weighted sum of what documents cost; see `axml_kernels.label_cross_entropy`.
+
+        Args:
+          hidden: [B, T, D] hidden states.
+          lengths: [B] int32.
+          label_ids: [B, P] int32, the true labels of each document.
+          weights: [B] of the documents.
+          first_label: The id of this module's first label.
+          num_labels: Labels from this id on do not count.
+        """
+        queries, head = self._weights(hidden)
+        return label_cross_entropy(
+            hidden,
+            queries,
+            lengths,
+            head,
+            label_ids,
+            weights,
+            first_label=first_label,
+            num_labels=num_labels,
             implementation=self.implementation,
             precision=self.precision,
         )

@@ -8,6 +8,7 @@ from typing import Self
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key, UInt32
 
+from axml_jax import losses
 from axml_jax.errors import ConfigError
 
 DocumentKeys = Key[Array, " B"] | UInt32[Array, "B 2"]
@@ -83,6 +84,28 @@ class TextModel(nn.Module, abc.ABC):
         self, encoded: Float[Array, "B ..."], lengths: Int[Array, " B"]
     ) -> Float[Array, "B L"]:
         """Logits of all labels, float32, from what `encode` gives."""
+
+    def loss(
+        self,
+        encoded: Float[Array, "B ..."],
+        lengths: Int[Array, " B"],
+        label_ids: Int[Array, "B P"],
+        weights: Float[Array, " B"] | None = None,
+        *,
+        first_label: Int[Array, ""] | int = 0,
+        num_labels: int | None = None,
+    ) -> Float[Array, ""]:
+        """Eq. (6) from what `encode` gives; arguments and result as of `losses`' cross entropy.
+
+        Here by way of all scores; a model that knows a shorter one to the gradient goes that.
+        """
+        return losses.binary_cross_entropy(
+            self.scores(encoded, lengths),
+            label_ids,
+            weights,
+            first_label=first_label,
+            num_labels=num_labels,
+        )
 
     @abc.abstractmethod
     def best(

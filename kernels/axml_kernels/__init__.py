@@ -6,6 +6,7 @@ Knows nothing of text, data sets, Flax or training: arrays in, arrays out.
 from axml_kernels.api import (
     label_attention,
     label_attention_weights,
+    label_cross_entropy,
     label_scores,
     label_top_k,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "interpreted",
     "label_attention",
     "label_attention_weights",
+    "label_cross_entropy",
     "label_scores",
     "label_top_k",
 ]

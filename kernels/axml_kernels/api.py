@@ -12,7 +12,14 @@ from jax.lax import PrecisionLike
 from jaxtyping import Array, Float, Int
 
 from axml_kernels import chunked, gpu_tiles, pallas_gpu, reference, target, tiling
-from axml_kernels.checks import checked_head, checked_inputs, checked_k, checked_label_ids
+from axml_kernels.checks import (
+    checked_head,
+    checked_inputs,
+    checked_k,
+    checked_label_ids,
+    checked_weights,
+)
+from axml_kernels.cross_entropy import Truth, cross_entropy
 from axml_kernels.head import Head
 
 # An implementation is a module with label_attention, label_scores and label_top_k.
@@ -125,6 +132,60 @@ def label_top_k(
     chosen = implementation_named(implementation, hidden, queries, precision)
     head, k = checked_head(head, hidden.shape[2]), checked_k(k, queries.shape[0])
     return chosen.label_top_k(hidden, queries, lengths, head, k, precision)
+
+
+def label_cross_entropy(
+    hidden: Float[Array, "B T D"],
+    queries: Float[Array, "L D"],
+    lengths: Int[Array, " B"],
+    head: Head,
+    label_ids: Int[Array, "B P"],
+    weights: Float[Array, " B"] | None = None,
+    *,
+    first_label: Int[Array, ""] | int = 0,
+    num_labels: Int[Array, ""] | int | None = None,
+    implementation: str | None = None,
+    precision: PrecisionLike = None,
+) -> Float[Array, ""]:
+    """The binary cross entropy of all scores: sum_b weights[b] cost[b], eq. (6) before its mean.
+
+    With s = `label_scores` and y_hat = sigmoid(s): cost[b] = sum_l softplus(s[b,l]) - sum of s[b,l]
+    at the true labels.  Under `jax.grad` "chunked" makes the gradient of a tile with its scores,
+    where `label_scores` and a loss of one's own make the attention twice.
+
+    Args:
+      hidden: [B, T, D] encoder states; what stands at t >= lengths[b] changes nothing.
+      queries: [L, D] one attention vector per label, of hidden's dtype.
+      lengths: [B] int32, real tokens; 0 counts as one token of zeros, more than T as T.
+      head: The layers; matrix products are done in hidden's dtype, everything else in float32.
+      label_ids: [B, P] integers, the true labels of each document, each once; filled up with any
+        id that no label here has, such as -1 or L.
+      weights: [B] of the documents; None is all ones, and a document of weight 0 counts nowhere.
+      first_label: The id of the first query's label, where queries are those of a part of them.
+      num_labels: Labels from this id on do not count; None: all queries' do.
+      implementation: "reference", "chunked", "pallas" or None: what this device runs best.
+      precision: Of the matrix products, as in `jax.lax.dot_general`.
+
+    Returns:
+      A number in nats, float32 (float64 for float64).
+
+    Raises:
+      ValueError: Shapes or dtypes do not fit, or nothing has this implementation's name.
+      NotImplementedError: The implementation cannot run on this device or with this dtype.
+    """
+    hidden, queries, lengths = without_padding(*checked_inputs(hidden, queries, lengths))
+    chosen = implementation_named(implementation, hidden, queries, precision)
+    head = checked_head(head, hidden.shape[2])
+    batch, known = hidden.shape[0], queries.shape[0]
+    end = first_label + known if num_labels is None else num_labels
+    truth = Truth(
+        checked_label_ids(label_ids, batch),
+        checked_weights(jnp.ones(batch) if weights is None else weights, batch),
+        jnp.stack([jnp.asarray(label, jnp.int32) for label in (first_label, end)]),
+    )
+    if chosen is chunked:
+        return chunked.label_cross_entropy(hidden, queries, lengths, head, truth, precision)
+    return cross_entropy(chosen.label_scores(hidden, queries, lengths, head, precision), truth)
 
 
 def label_attention_weights(

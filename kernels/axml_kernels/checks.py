@@ -96,3 +96,16 @@ def checked_label_ids(label_ids: ArrayLike, batch: int) -> Array:
     if not jnp.issubdtype(label_ids.dtype, jnp.integer):
         raise ValueError(f"label_ids should be integers, but they are {label_ids.dtype}.")
     return label_ids
+
+
+def checked_weights(weights: ArrayLike, batch: int) -> Array:
+    """Weights of documents as a JAX array; ValueError unless they are [B] floating point."""
+    weights = jnp.asarray(weights)
+    if weights.shape != (batch,):
+        raise ValueError(
+            f"weights should be [B], one for each of hidden's {batch} documents, "
+            f"but they are {weights.shape}."
+        )
+    if not jnp.issubdtype(weights.dtype, jnp.floating):
+        raise ValueError(f"weights should be floating point, but they are {weights.dtype}.")
+    return weights

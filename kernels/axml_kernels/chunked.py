@@ -13,10 +13,12 @@ from jax.lax import PrecisionLike
 
 from axml_kernels import target, tiling
 from axml_kernels.blocks import from_blocks, label_blocks
+from axml_kernels.cross_entropy import Truth
 from axml_kernels.finish import arranged
 from axml_kernels.head import Head
 from axml_kernels.reference import sum_dtype
 from axml_kernels.streaming import Best, merged, no_best
+from axml_kernels.tiled_loss import loss
 from axml_kernels.tiles import Inputs, Plan, TileForward, attend, in_groups
 
 
@@ -63,6 +65,22 @@ def label_top_k(
 
     logits, ids = lax.map(group, in_groups(plan, hidden, lengths))
     return from_blocks(logits, hidden.shape[0], 0), from_blocks(ids, hidden.shape[0], 0)
+
+
+def label_cross_entropy(
+    hidden: Array,
+    queries: Array,
+    lengths: Array,
+    head: Head,
+    truth: Truth,
+    precision: PrecisionLike = None,
+) -> Array:
+    """The loss of the scores; its gradients are made with them, at one visit to each tile."""
+    plan, inputs = prepare(hidden, queries, lengths, head, precision)
+    # What fills up the last block of labels does not count.
+    first, end = truth.labels
+    labels = jnp.stack([first, jnp.minimum(end, first + queries.shape[0])])
+    return loss(plan, inputs, truth._replace(labels=labels))
 
 
 def choose_tile(hidden: Array, queries: Array) -> tiling.Tile:

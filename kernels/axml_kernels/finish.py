@@ -39,6 +39,12 @@ class Finish(Protocol):
     def forward(self, layers: Any, average: Array, precision: PrecisionLike) -> tuple[Array, Any]:
         """The tile's result, labels on axis 1, and what `backward` needs of it."""
 
+    def packed(self, kept: Any) -> Any:
+        """What `backward` needs, as small as it can wait for it."""
+
+    def unpacked(self, layers: Any, packed: Any) -> Any:
+        """The inverse of `packed`."""
+
     def weigh(self, layers: Any, values: Array) -> Array:
         """The values [B, T, G] whose product with e (of `backward`) is the gradient of A."""
 
@@ -59,7 +65,10 @@ class Finish(Protocol):
         """
 
     def conclude(self, layers: Any, values: Array, d_values: Array, sums: Any) -> tuple[Array, Any]:
-        """From sum_c A e of a group: the gradients of its values and its share of the layers'."""
+        """From sum_c A e of a group: the gradients of its values and its share of the layers'.
+
+        Shares have the dtype of sums.
+        """
 
 
 class Plain:
@@ -75,12 +84,20 @@ class Plain:
     def forward(self, layers: Any, average: Array, precision: PrecisionLike) -> tuple[Array, Any]:
         return self.apply(layers, average, precision), ()
 
+    def packed(self, kept: Any) -> Any:
+        return kept
+
+    def unpacked(self, layers: Any, packed: Any) -> Any:
+        del layers
+        return packed
+
     def weigh(self, layers: Any, values: Array) -> Array:
         del layers
         return values
 
     def start(self, layers: Any) -> Any:
-        return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), layers)
+        # Many shares added up in bfloat16 would lose what each has right.
+        return jax.tree.map(lambda x: jnp.zeros(x.shape, sum_dtype(x.dtype)), layers)
 
     def backward(
         self,
@@ -116,7 +133,7 @@ class Stack(Plain):
 class One:
     """Averages that are projected already, and no further layer: scores [B, C].
 
-    u [B, F, C] the averages, on_f = [u_f + bias_f > 0], kept as bits.  With e_f = dscore on_f
+    u [B, F, C] the averages, on_f = [u_f + bias_f > 0], packed as bits.  With e_f = dscore on_f
     nobody needs u again:
 
         dA = (values output) . e          dvalues = output sum_c A e
@@ -129,7 +146,13 @@ class One:
         del precision
         z = average + layers.biases[0][None, :, None]
         score = weighted_sum(jnp.maximum(z, 0), layers.output) + layers.output_bias
-        return score, pack(z > 0)
+        return score, z > 0
+
+    def packed(self, kept: Any) -> Any:
+        return pack(kept)
+
+    def unpacked(self, layers: Layers, packed: Any) -> Any:
+        return unpack(packed, layers.output.shape[0])
 
     def weigh(self, layers: Layers, values: Array) -> Array:
         return (values * layers.output[None, None, :]).astype(values.dtype)
@@ -146,7 +169,7 @@ class One:
         precision: PrecisionLike,
     ) -> tuple[Array, Any]:
         del average, precision
-        e = jnp.where(unpack(kept, layers.output.shape[0]), gradient[:, None, :], 0)
+        e = jnp.where(kept, gradient[:, None, :], 0)
         return e, (e.sum(axis=(0, 2)), gradient.sum())
 
     def conclude(

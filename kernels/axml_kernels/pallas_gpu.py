@@ -26,7 +26,7 @@ from axml_kernels.gpu_tiles import AverageTile, GradientTile, Shape
 from axml_kernels.head import Head
 from axml_kernels.reference import product
 from axml_kernels.streaming import Best, merged, no_best
-from axml_kernels.tiles import Inputs
+from axml_kernels.tiles import Inputs, like
 
 TOKEN_MULTIPLE = 8
 
@@ -316,7 +316,7 @@ def attend_backward(plan: Plan, saved: Any, gradient: Array) -> tuple[Inputs]:
     count = -(-num_labels // block)
     d_hidden, d_values, d_queries, shares = lax.fori_loop(0, count, step, start)
     d_values, d_layers = plan.finish.conclude(layers, values, d_values, shares)
-    d_kernel = None
+    d_layers, d_kernel = like(d_layers, layers), None
     if kernel is None:
         d_hidden += d_values
     else:
@@ -351,7 +351,8 @@ def upper_gradients(
 
     if plan.fused:
         bits = jnp.swapaxes(some.kept[1], 1, 2).astype(jnp.uint32)
-        e, share = plan.finish.backward(layers, some.gradient, bits, averaged, precision)
+        kept = plan.finish.unpacked(layers, bits)
+        e, share = plan.finish.backward(layers, some.gradient, kept, averaged, precision)
         e, wide = narrow(e)
         # The averages are gone, but score = output_bias + sum_f on_f output_f (average_f + bias_f).
         rounded = some.gradient.astype(values.dtype).astype(jnp.float32)

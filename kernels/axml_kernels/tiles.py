@@ -47,6 +47,11 @@ class Inputs(NamedTuple):
     layers: Any  # the finish's
 
 
+def like(gradients: Any, inputs: Any) -> Any:
+    """Gradients with the dtypes of what they are of."""
+    return jax.tree.map(lambda gradient, x: gradient.astype(x.dtype), gradients, inputs)
+
+
 def project(hidden: Array, kernel: Array | None, precision: PrecisionLike) -> Array:
     """What is averaged, [B, T, G]: hidden, or hidden K1 where W1 comes first."""
     if kernel is None:
@@ -73,7 +78,7 @@ class TileForward:
         scores = tile_scores(self.hidden, queries, self.mask, precision)
         average, log_sum = averages(self.values, scores, precision)
         result, kept = self.plan.finish.forward(self.layers, average, precision)
-        return result, (log_sum, kept)
+        return result, (log_sum, self.plan.finish.packed(kept))
 
 
 def forward(plan: Plan, keep: bool, inputs: Inputs) -> tuple[Array, Any]:
@@ -103,7 +108,7 @@ def attend_forward(plan: Plan, inputs: Inputs) -> tuple[Array, tuple[Inputs, Any
 
 
 class Group(NamedTuple):
-    """What the backward tiles of a group of documents share."""
+    """What the gradients of all tiles of a group of documents are made from."""
 
     hidden: Array  # (B, T, D)
     columns: Array  # (D, B T): made once, it spares a copy of every tile's score gradients
@@ -112,32 +117,111 @@ class Group(NamedTuple):
     mask: Array  # (B, T)
 
 
-def tile_backward(
-    plan: Plan, group: Group, layers: Any, sums: tuple, block: tuple
-) -> tuple[tuple, Array]:
-    """Adds a tile's share to the group's sums over labels; returns the block's query gradient."""
-    d_hidden, d_values, shares = sums
-    queries, d_queries, gradient, (log_sum, kept) = block
+class Sums(NamedTuple):
+    """Sums over labels: gradients of a group's hidden states and values, shares of its layers."""
+
+    hidden: Array
+    values: Array
+    shares: Any
+
+
+def new_group(plan: Plan, hidden: Array, values: Array, lengths: Array, layers: Any) -> Group:
+    """A group of documents from its hidden states and `project` of them."""
+    return Group(
+        hidden=hidden,
+        columns=kept_as_is(hidden.reshape(-1, hidden.shape[2]).T),
+        values=as_left_operand(values),
+        weighted=plan.finish.weigh(layers, values),
+        mask=padding_mask(hidden, lengths),
+    )
+
+
+def no_sums(plan: Plan, hidden: Array, values: Array, layers: Any) -> Sums:
+    """Zeros."""
+    wide = sum_dtype(hidden.dtype)
+    start = plan.finish.start(layers)
+    return Sums(jnp.zeros(hidden.shape, wide), jnp.zeros(values.shape, wide), start)
+
+
+def add_tile(
+    plan: Plan,
+    group: Group,
+    sums: Sums,
+    queries: Array,
+    attention: tuple[Array, Array, Array | None],
+    e: Array,
+    share: Any,
+) -> tuple[Sums, Array]:
+    """The chain rule from a tile's averages back: adds its share to the sums over labels.
+
+    Args:
+      plan, group, sums: See there.
+      queries: The block's, [C, D].
+      attention: A [B, T, C] but for a factor per label, the same in hidden's dtype, and that
+        factor [B, C] (None: 1).
+      e: [B, G, C] and
+      share: as the finish's `backward` gives them.
+
+    Returns:
+      The sums, and what to add to the gradient of the block's queries, [D, C].
+    """
     precision, dtype = plan.precision, group.hidden.dtype
-    scores = tile_scores(group.hidden, queries, group.mask, precision)
-    weights = jnp.exp(scores - log_sum[:, None, :])
-    narrow = weights.astype(dtype)
-
-    def average() -> Array:
-        return weighted_average(group.values, narrow, precision)
-
-    e, share = plan.finish.backward(layers, gradient, kept, average, precision)
-    e = e.astype(dtype)
-    d_weights = product("btg,bgc->btc", group.weighted, e, precision)
+    powers, narrow, factor = attention
+    d_weights = product("btg,bgc->btc", group.weighted, e.astype(dtype), precision)
     # Not average . d_average, its equal: from the same weights, whose sum is one but for rounding,
     # the score gradients sum to zero.
-    drift = (weights * d_weights).sum(axis=1) / weights.sum(axis=1)
-    d_scores = (weights * (d_weights - drift[:, None, :])).astype(dtype)
+    total = powers.sum(axis=1)
+    drift = (powers * d_weights).sum(axis=1) / total
+    d_scores = powers * (d_weights - drift[:, None, :])
+    if factor is not None:
+        d_scores, e = d_scores * factor[:, None, :], e * factor[:, None, :]
+    d_scores = d_scores.astype(dtype)
     flat = d_scores.reshape(-1, d_scores.shape[2])
-    d_queries += product("dr,rc->dc", group.columns, flat, precision)
-    d_hidden += product("btc,cd->btd", d_scores, queries, precision)
-    d_values += product("btc,bgc->btg", narrow, e, precision)
-    return (d_hidden, d_values, jax.tree.map(jnp.add, shares, share)), d_queries
+    d_queries = product("dr,rc->dc", group.columns, flat, precision)
+    added = Sums(
+        sums.hidden + product("btc,cd->btd", d_scores, queries, precision),
+        sums.values + product("btc,bgc->btg", narrow, e.astype(dtype), precision),
+        jax.tree.map(jnp.add, sums.shares, share),
+    )
+    return added, d_queries
+
+
+def conclude(
+    plan: Plan,
+    group: Group,
+    values: Array,
+    kernel: Array | None,
+    layers: Any,
+    sums: Sums,
+) -> tuple[Array, Array | None, Any]:
+    """From a group's sums: its hidden states' gradient, its shares of the kernel's and layers'."""
+    precision, dtype = plan.precision, group.hidden.dtype
+    d_values, share = plan.finish.conclude(layers, values, sums.values, sums.shares)
+    if kernel is None:
+        return (sums.hidden + d_values).astype(dtype), None, share
+    narrow = d_values.astype(dtype)
+    d_hidden = sums.hidden + product("btf,df->btd", narrow, kernel, precision)
+    flat = narrow.reshape(-1, narrow.shape[2])
+    d_kernel = product("dr,rf->df", group.columns, flat, precision)
+    return d_hidden.astype(dtype), d_kernel, share
+
+
+def tile_backward(
+    plan: Plan, group: Group, layers: Any, sums: Sums, block: tuple
+) -> tuple[Sums, Array]:
+    """Adds a tile's share to the group's sums over labels; returns the block's query gradient."""
+    queries, d_queries, gradient, (log_sum, packed) = block
+    scores = tile_scores(group.hidden, queries, group.mask, plan.precision)
+    weights = jnp.exp(scores - log_sum[:, None, :])
+    narrow = weights.astype(group.hidden.dtype)
+
+    def average() -> Array:
+        return weighted_average(group.values, narrow, plan.precision)
+
+    kept = plan.finish.unpacked(layers, packed)
+    e, share = plan.finish.backward(layers, gradient, kept, average, plan.precision)
+    sums, more = add_tile(plan, group, sums, queries, (weights, narrow, None), e, share)
+    return sums, d_queries + more
 
 
 def attend_backward(
@@ -156,31 +240,18 @@ def attend_backward(
         d_blocks, d_kernel, d_layers = sums
         (hidden, lengths, gradient), kept = documents
         values = project(hidden, kernel, precision)
-        group = Group(
-            hidden=hidden,
-            columns=kept_as_is(hidden.reshape(-1, hidden.shape[2]).T),
-            values=as_left_operand(values),
-            weighted=plan.finish.weigh(layers, values),
-            mask=padding_mask(hidden, lengths),
-        )
-        zeros = jnp.zeros(hidden.shape, wide), jnp.zeros(values.shape, wide)
-        (d_hidden, d_values, share), d_blocks = lax.scan(
+        group = new_group(plan, hidden, values, lengths, layers)
+        of_labels, d_blocks = lax.scan(
             partial(tile_backward, plan, group, layers),
-            (*zeros, plan.finish.start(layers)),
+            no_sums(plan, hidden, values, layers),
             (blocks, d_blocks, into_blocks(gradient, plan.tile.block, 1), kept),
         )
-        d_values, share = plan.finish.conclude(layers, values, d_values, share)
-        d_layers = jax.tree.map(jnp.add, d_layers, share)
-        if kernel is None:
-            return (d_blocks, None, d_layers), (d_hidden + d_values).astype(hidden.dtype)
-        narrow = d_values.astype(hidden.dtype)
-        d_hidden += product("btf,df->btd", narrow, kernel, precision)
-        flat = narrow.reshape(-1, narrow.shape[2])
-        d_kernel += product("dr,rf->df", group.columns, flat, precision)
-        return (d_blocks, d_kernel, d_layers), d_hidden.astype(hidden.dtype)
+        d_hidden, more, share = conclude(plan, group, values, kernel, layers, of_labels)
+        d_kernel, d_layers = jax.tree.map(jnp.add, (d_kernel, d_layers), (more, share))
+        return (d_blocks, d_kernel, d_layers), d_hidden
 
     d_kernel = None if kernel is None else jnp.zeros(kernel.shape, wide)
-    d_layers = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), layers)
+    d_layers = jax.tree.map(lambda x: jnp.zeros(x.shape, wide), layers)
     (d_blocks, d_kernel, d_layers), d_hidden = lax.scan(
         group_backward,
         (jnp.zeros((len(blocks), blocks.shape[2], blocks.shape[1]), wide), d_kernel, d_layers),
@@ -191,7 +262,7 @@ def attend_backward(
         queries=from_blocks(d_blocks, queries.shape[0], 1).T.astype(queries.dtype),
         lengths=np.zeros(lengths.shape, jax.dtypes.float0),
         kernel=None if d_kernel is None else d_kernel.astype(hidden.dtype),
-        layers=d_layers,
+        layers=like(d_layers, layers),
     )
     return (d_inputs,)
 

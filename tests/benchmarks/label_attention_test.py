@@ -54,9 +54,9 @@ def test_small_run_reports(benchmark: Run, tmp_path: Path) -> None:
     chunked = case["contenders"]["chunked float32"]
     assert chunked["repeats_bitwise"] is True
     assert max(chunked["errors"].values()) < 1e-5
-    assert chunked["temporary_bytes"].keys() == {"forward", "forward_backward"}
+    assert chunked["temporary_bytes"].keys() == set(rivals.PASSES)
     assert chunked["peak"]["returned_bytes"] > 4 * 37 * 16  # at least the queries' gradient
-    for part in ("forward", "forward_backward"):
+    for part in rivals.PASSES:
         rate = found["matrix_rate"]["operations_per_s"]["float32"]["largest"]
         floor = case["operations"][part] / rate
         assert chunked[part]["share_of_floor"] == pytest.approx(floor / chunked[part]["median_s"])
@@ -77,7 +77,7 @@ def test_ratios_to_pytorch(benchmark: Run) -> None:
     )
     case = found["cases"]["one-layer"]["contenders"]
     ours, theirs = case["reference float32"], case["torch-eager float32"]
-    for part in ("forward", "forward_backward"):
+    for part in rivals.PASSES:
         ratio = ours[part]["time_over"]["torch-eager float32"]
         assert ratio == pytest.approx(ours[part]["median_s"] / theirs[part]["median_s"])
     assert theirs["temporary_bytes"] is None
@@ -104,7 +104,7 @@ def test_contenders_agree(method: str, precision: str, workload: str) -> None:
     contender.prepare(placed)
     errors, repeats = rivals.errors_of(contender, placed, expected)
     assert list(errors)[:3] == ["scores", "hidden", "queries"]
-    assert len(errors) == 5 + 2 * len(WORKLOADS[workload].layers)
+    assert len(errors) == 1 + 2 * (4 + 2 * len(WORKLOADS[workload].layers))
     assert rivals.too_wrong(errors, precision) == []
     assert repeats
 
@@ -120,7 +120,9 @@ def test_what_padding_holds_is_set_aside(method: str) -> None:
     for changed in (case, case._replace(inputs=case.inputs._replace(hidden=hidden))):
         placed = contender.place(changed)
         contender.prepare(placed)
-        results.append(contender.arrays(contender.run("forward_backward", placed)))
+        results.append(
+            [x for name in rivals.PASSES for x in contender.arrays(contender.run(name, placed))]
+        )
     for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -131,7 +133,9 @@ def test_gradients_of_the_crop_are_those_of_the_whole(monkeypatch: pytest.Monkey
     checked, expected = rivals.checked_case(rivals.make_case(TINY, "float32", ragged=True))
     assert expected[0].shape == (2, 7)
     assert expected[2].shape == (TINY.num_labels, TINY.width)
-    assert not expected[2][7:].any()
+    for gradients in (expected[1:], expected[1 + len(expected) // 2 :]):
+        assert gradients[2].any()
+        assert not gradients[1][7:].any()
     assert not checked.weights[2:].any()
     contender = rivals.contender("chunked", "float32")
     placed = contender.place(checked)
@@ -145,7 +149,7 @@ def test_what_is_wrong_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(rivals, "naive_jax", wrong)
     about, ready = measure.get_ready(
-        contenders.Entry("jax-naive", "float32"), TINY, False, measure.PASSES, 1e9
+        contenders.Entry("jax-naive", "float32"), TINY, False, rivals.PASSES, 1e9
     )
     assert ready is None
     assert "scores" in about["wrong"]
@@ -156,7 +160,7 @@ def test_what_needs_too_much_memory_is_left_out() -> None:
     workload = Workload(4, 128, 128, 64_000, (64,))
     assert rivals.materialised_bytes(workload, "float32") == 16 * 64_000 * (128 + 128 + 64 + 128)
     about, ready = measure.get_ready(
-        contenders.Entry("reference", "float32"), workload, False, measure.PASSES, 1e8
+        contenders.Entry("reference", "float32"), workload, False, rivals.PASSES, 1e8
     )
     assert ready is None
     assert about["left_out"].startswith("it needs 0.5 GB or more, the bound is 0.1 GB")
@@ -188,22 +192,26 @@ def test_memory_exhausted_while_timing_ends_one_contender_alone() -> None:
         wait = print
 
     fine = measure.get_ready(
-        contenders.Entry("chunked", "float32"), TINY, False, measure.PASSES[:1], 1e9
+        contenders.Entry("chunked", "float32"), TINY, False, rivals.PASSES[:1], 1e9
     )[1]
     assert fine is not None
     bad = fine._replace(contender=Exhausted())  # type: ignore[arg-type]
     entries = contenders.Entry("chunked", "float32"), contenders.Entry("reference", "float32")
     times = timing.time_all(
-        dict(zip(entries, (fine, bad), strict=True)), measure.PASSES[:1], 2, timing.Clock(1)
+        dict(zip(entries, (fine, bad), strict=True)), rivals.PASSES[:1], 2, timing.Clock(1)
     )
     assert len(times[entries[0]]["forward"]["seconds"]) == 2
     assert times[entries[1]]["forward"] == {"out_of_memory": "MemoryError"}
 
 
 def test_operations_by_hand() -> None:
-    # 2 B L (T (D + F) + F F2 + F2), and four times that with the gradient.
+    # 2 B L (T (D + F) + F F2 + F2); four times that with any gradient, three with the loss's.
     forward = 2 * 3 * 45 * (9 * (16 + 8) + 8 * 6 + 6)
-    assert measure.operations(TINY) == {"forward": forward, "forward_backward": 4 * forward}
+    assert measure.operations(TINY) == {
+        "forward": forward,
+        "forward_backward": 4 * forward,
+        "training": 3 * forward,
+    }
 
 
 def test_a_large_allocation_is_seen(user_environment: dict[str, str]) -> None:
@@ -216,7 +224,7 @@ def test_a_large_allocation_is_seen(user_environment: dict[str, str]) -> None:
 
 
 def test_lines_of_the_plot_leave_out_what_did_not_run(tmp_path: Path) -> None:
-    ran = {"forward_backward": {"median_s": 0.002}, "peak": {"peak_bytes": 3_000_000}}
+    ran = {"training": {"median_s": 0.002}, "peak": {"peak_bytes": 3_000_000}}
     sweep = {
         "workload": {"batch": 4, "tokens": 128, "width": 64, "layers": [8]},
         "points": [

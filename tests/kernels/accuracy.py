@@ -10,10 +10,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from axml_kernels import label_attention, label_scores
+from axml_kernels import label_attention, label_cross_entropy, label_scores
 from axml_kernels.workloads import Inputs
 
 Parts = dict[str, np.ndarray]
+
+
+def random_truth(batch: int, num_labels: int) -> tuple[jax.Array, jax.Array]:
+    """One or two true labels a document and an id of no label; weights of documents."""
+    rng = np.random.default_rng(3)
+    true = [rng.permutation(max(num_labels, 2))[:2] for _ in range(batch)]
+    none = np.where(np.arange(batch) % 2, num_labels, -1)
+    rows = np.concatenate([true, none[:, None]], axis=1)
+    weights = rng.uniform(0.5, 1.5, batch)
+    return jnp.asarray(rows, jnp.int32), jnp.asarray(weights)
 
 
 def weighted_loss(
@@ -22,7 +32,13 @@ def weighted_loss(
     """(inputs) -> a fixed weighting of all results: its gradient tells them apart."""
 
     def loss(hidden: Any, queries: Any, lengths: Any, head: Any) -> Any:
-        chosen = {"implementation": implementation, "precision": precision}
+        chosen: Any = {"implementation": implementation, "precision": precision}
+        if operation == "cross entropy":
+            label_ids, shares = random_truth(len(lengths), len(queries))
+            shares = shares.astype(jnp.promote_types(hidden.dtype, jnp.float32))
+            truth = label_ids, shares
+            result = label_cross_entropy(hidden, queries, lengths, head, *truth, **chosen)
+            return result, result
         if operation == "scores":
             result = label_scores(hidden, queries, lengths, head, **chosen)
         else:
@@ -38,7 +54,7 @@ def _gradients_and_result(
     inputs: Inputs, implementation: str | None, operation: str, precision: str | None
 ) -> Any:
     loss = weighted_loss(implementation, operation, precision)
-    arguments = (0, 1, 3) if operation == "scores" else (0, 1)
+    arguments = (0, 1) if operation == "attention" else (0, 1, 3)
     return jax.grad(loss, arguments, has_aux=True)(*inputs)
 
 
@@ -51,7 +67,7 @@ def results_and_gradients(
     """The operation's result and the gradient of every input, in float64."""
     gradient, result = _gradients_and_result(inputs, implementation, operation, precision)
     named = {"result": result, "hidden": gradient[0], "queries": gradient[1]}
-    if operation == "scores":
+    if operation != "attention":
         named |= {f"head {i}": x for i, x in enumerate(jax.tree.leaves(gradient[2]))}
     return {name: np.asarray(x, np.float64) for name, x in named.items()}
 
@@ -98,6 +114,8 @@ def check(
     plain = found("reference")
     for implementation in implementations:
         for part, value in found(implementation).items():
+            if operation == "cross entropy" and part == "result":
+                continue  # errors that scores have in common add up: see the test of costs
             # Beside twice the plain error, the rounding of a float32 result.
             allowed = 2 * plain[part] + float(jnp.finfo(jnp.float32).eps)
             assert value <= allowed, (implementation, part)

@@ -16,6 +16,7 @@ from axml_kernels import (
     gpu_tiles,
     label_attention,
     label_attention_weights,
+    label_cross_entropy,
     label_scores,
     label_top_k,
     pallas_gpu,
@@ -139,6 +140,16 @@ def test_label_ids_are_one_row_a_document(inputs: Inputs) -> None:
         label_attention_weights(*inputs[:3], jnp.zeros((2, 4), jnp.int32))
     with pytest.raises(ValueError, match="label_ids should be integers"):
         label_attention_weights(*inputs[:3], jnp.zeros((3, 4)))
+
+
+def test_truth_is_a_row_and_a_weight_for_each_document(inputs: Inputs) -> None:
+    ids = jnp.zeros((3, 2), jnp.int32)
+    with pytest.raises(ValueError, match=r"label_ids should be \[B, K\] with a row for each"):
+        label_cross_entropy(*inputs, ids[:2])
+    with pytest.raises(ValueError, match=r"weights should be .*3 documents, but they are \(2,\)"):
+        label_cross_entropy(*inputs, ids, jnp.ones(2))
+    with pytest.raises(ValueError, match="weights should be floating point, but they are int32"):
+        label_cross_entropy(*inputs, ids, jnp.ones(3, jnp.int32))
 
 
 def test_numpy_arrays_and_a_numpy_k_will_do(inputs: Inputs) -> None:

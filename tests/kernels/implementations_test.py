@@ -16,6 +16,7 @@ from axml_kernels import (
     api,
     chunked,
     gpu_tiles,
+    label_cross_entropy,
     label_scores,
     label_top_k,
 )
@@ -23,11 +24,12 @@ from axml_kernels.gpu_tiles import AverageTile, GradientTile
 from axml_kernels.tiling import Tile
 from axml_kernels.workloads import WORKLOADS, Inputs, Workload, random_inputs
 from tests.kernels import accuracy
-from tests.kernels.accuracy import results_and_gradients, weighted_loss
+from tests.kernels.accuracy import random_truth, results_and_gradients, weighted_loss
 
 IMPLEMENTATIONS = list(api.IMPLEMENTATIONS)
 COMPARED = [name for name in IMPLEMENTATIONS if name != "reference"]
 SMALL = ["one-layer", "wide-layer", "two-layers", "two-layers-few-labels", "one-label"]
+HEADS = pytest.mark.parametrize("operation", ["scores", "cross entropy"])
 EVERY = pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 
 
@@ -54,7 +56,7 @@ SEEDS = range(4)
 MIDDLE = ["middle-one-layer", "middle-wide-layer", "middle-two-layers"]
 
 
-@pytest.mark.parametrize("operation", ["scores", "attention"])
+@pytest.mark.parametrize("operation", ["scores", "attention", "cross entropy"])
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [(name, "float32") for name in SMALL] + [(name, "bfloat16") for name in MIDDLE],
@@ -66,41 +68,44 @@ def test_errs_at_most_twice_as_much_as_the_reference_in_the_same_precision(
     accuracy.check(cases, COMPARED, operation)
 
 
+@HEADS
 @EVERY
 @pytest.mark.parametrize("name", ["one-layer", "wide-layer"])
-def test_what_padding_holds_changes_no_bit(implementation: str, name: str) -> None:
+def test_what_padding_holds_changes_no_bit(implementation: str, name: str, operation: str) -> None:
     inputs = random_inputs(WORKLOADS[name])
-    expected = results_and_gradients(inputs, implementation)
+    expected = results_and_gradients(inputs, implementation, operation)
     real = np.arange(inputs.hidden.shape[1])[None, :] < np.asarray(inputs.lengths)[:, None]
     assert not real.all()
     for content in (1e30, np.inf, np.nan):
         hidden = jnp.where(jnp.asarray(real)[:, :, None], inputs.hidden, content)
-        found = results_and_gradients(inputs._replace(hidden=hidden), implementation)
+        found = results_and_gradients(inputs._replace(hidden=hidden), implementation, operation)
         for part, value in found.items():
             np.testing.assert_array_equal(value, expected[part], part)
         assert not found["hidden"][~real].any()
 
 
+@HEADS
 @EVERY
-def test_more_padding_changes_nothing(implementation: str) -> None:
+def test_more_padding_changes_nothing(implementation: str, operation: str) -> None:
     inputs = random_inputs(WORKLOADS["one-layer"])
     longer = jnp.pad(inputs.hidden, ((0, 0), (0, 4), (0, 0)), constant_values=5.0)
-    expected = results_and_gradients(inputs, implementation)
-    found = results_and_gradients(inputs._replace(hidden=longer), implementation)
+    expected = results_and_gradients(inputs, implementation, operation)
+    found = results_and_gradients(inputs._replace(hidden=longer), implementation, operation)
     found["hidden"] = found["hidden"][:, : inputs.hidden.shape[1]]
     for part, value in found.items():
         np.testing.assert_allclose(value, expected[part], rtol=1e-4, atol=1e-5, err_msg=part)
 
 
+@HEADS
 @EVERY
-def test_an_empty_document_is_one_token_of_zeros(implementation: str) -> None:
+def test_an_empty_document_is_one_token_of_zeros(implementation: str, operation: str) -> None:
     inputs = random_inputs(WORKLOADS["one-layer"])
     assert inputs.lengths[0] == 0
     zeros = inputs._replace(
         hidden=inputs.hidden.at[0].set(0.0), lengths=inputs.lengths.at[0].set(1)
     )
-    empty = results_and_gradients(inputs, implementation)
-    token = results_and_gradients(zeros, implementation)
+    empty = results_and_gradients(inputs, implementation, operation)
+    token = results_and_gradients(zeros, implementation, operation)
     np.testing.assert_array_equal(empty["result"], token["result"])
     assert all(np.isfinite(value).all() for value in empty.values())
     assert not empty["hidden"][0].any()  # the token of zeros is not the caller's
@@ -130,26 +135,33 @@ def test_a_document_does_not_depend_on_its_batch(implementation: str) -> None:
     )
 
 
-def test_groups_too_large_to_go_through_layers_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+@HEADS
+def test_groups_too_large_to_go_through_layers_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
     monkeypatch.setattr(chunked, "choose_tile", lambda hidden, queries: Tile(10, 32))
     inputs = random_inputs(Workload(10, 4, 16, 45, (8, 6)))
-    expected = results_and_gradients(inputs, "reference")
-    for part, value in results_and_gradients(inputs, "chunked").items():
+    expected = results_and_gradients(inputs, "reference", operation)
+    for part, value in results_and_gradients(inputs, "chunked", operation).items():
         np.testing.assert_allclose(value, expected[part], rtol=1e-4, atol=1e-4, err_msg=part)
 
 
+@HEADS
 @EVERY
 @pytest.mark.parametrize("name", ["one-layer", "two-layers"])
-def test_twice_the_same_input_gives_twice_the_same_bits(implementation: str, name: str) -> None:
+def test_twice_the_same_input_gives_twice_the_same_bits(
+    implementation: str, name: str, operation: str
+) -> None:
     inputs = random_inputs(WORKLOADS[name])
-    first = results_and_gradients(inputs, implementation)
-    second = results_and_gradients(inputs, implementation)
+    first = results_and_gradients(inputs, implementation, operation)
+    second = results_and_gradients(inputs, implementation, operation)
     for part, value in first.items():
         np.testing.assert_array_equal(value, second[part], part)
 
 
+@HEADS
 @EVERY
-def test_inside_remat_vmap_and_pmap(implementation: str) -> None:
+def test_inside_remat_vmap_and_pmap(implementation: str, operation: str) -> None:
     """Gradients of queries and head, from the plain call, rematerialised, mapped two ways."""
     workload = Workload(2, 5, 8, 21, (6,))
     batches = [random_inputs(workload, seed) for seed in (0, 1)]
@@ -157,7 +169,7 @@ def test_inside_remat_vmap_and_pmap(implementation: str) -> None:
     queries = batches[0].queries
 
     def gradient(hidden: Any, lengths: Any) -> Any:
-        loss = weighted_loss(implementation)
+        loss = weighted_loss(implementation, operation)
         return jax.grad(lambda q, h: loss(hidden, q, lengths, h)[0], (0, 1))(queries, head)
 
     expected = [gradient(batch.hidden, batch.lengths) for batch in batches]
@@ -166,7 +178,7 @@ def test_inside_remat_vmap_and_pmap(implementation: str) -> None:
     mapped = {"vmap": jax.vmap(gradient)(hidden, lengths)}
     if jax.local_device_count() >= 2:
         mapped["pmap"] = jax.pmap(gradient)(hidden, lengths)
-    loss = jax.checkpoint(weighted_loss(implementation))
+    loss = jax.checkpoint(weighted_loss(implementation, operation))
     mapped["remat"] = jax.tree.map(
         lambda *x: jnp.stack(x),
         *(
@@ -182,10 +194,11 @@ def test_inside_remat_vmap_and_pmap(implementation: str) -> None:
                 np.testing.assert_allclose(a, b[i], rtol=1e-4, atol=1e-5, err_msg=way)
 
 
+@HEADS
 @EVERY
-def test_exported_with_its_gradient(implementation: str) -> None:
+def test_exported_with_its_gradient(implementation: str, operation: str) -> None:
     inputs = random_inputs(WORKLOADS["one-label"])
-    loss = weighted_loss(implementation)
+    loss = weighted_loss(implementation, operation)
     gradient = jax.jit(jax.grad(lambda q, *rest: loss(rest[0], q, *rest[1:])[0]))
     arguments = (inputs.queries, inputs.hidden, inputs.lengths, inputs.head.output)
 
@@ -197,24 +210,85 @@ def test_exported_with_its_gradient(implementation: str) -> None:
     np.testing.assert_array_equal(again.call(*arguments), jax.jit(of_arrays)(*arguments))
 
 
+@HEADS
 @EVERY
-def test_precision_reaches_every_matrix_product(implementation: str) -> None:
+def test_precision_reaches_every_matrix_product(implementation: str, operation: str) -> None:
     inputs = random_inputs(WORKLOADS["two-layers"])
 
-    def loss(hidden: Any, queries: Any, head: Any) -> Any:
-        return label_scores(
-            hidden,
-            queries,
-            inputs.lengths,
-            head,
-            implementation=implementation,
-            precision="highest",
-        ).sum()
+    loss = weighted_loss(implementation, operation, "highest")
 
-    program = str(jax.make_jaxpr(jax.grad(loss, (0, 1, 2)))(*inputs[:2], inputs.head))
+    program = str(jax.make_jaxpr(jax.grad(loss, (0, 1, 3), has_aux=True))(*inputs))
     products = program.count("dot_general[")
     assert products >= 8
     assert program.count("precision=(Precision.HIGHEST, Precision.HIGHEST)") == products
+
+
+@EVERY
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("one-layer", "float32"), ("two-layers", "float32"), ("middle-one-layer", "bfloat16")],
+)
+def test_costs_are_those_of_the_scores(implementation: str, name: str, dtype: str) -> None:
+    """Of each document, and their weighted sum, by NumPy from the same implementation's scores."""
+    inputs = random_inputs(WORKLOADS[name], dtype=dtype)
+    num_labels = len(inputs.queries)
+    label_ids, weights = random_truth(len(inputs.lengths), num_labels)
+    given = label_scores(*inputs, implementation=implementation)
+    scores, ids = np.asarray(given, np.float64), np.asarray(label_ids)
+    truth = (ids[:, :, None] == np.arange(num_labels)).any(axis=1)
+    assert 0 < truth.sum() < ids.size  # some ids are of no label
+    expected = np.where(truth, np.logaddexp(0, -scores), np.logaddexp(0, scores)).sum(axis=1)
+
+    def total(weights: Any) -> Any:
+        return label_cross_entropy(*inputs, label_ids, weights, implementation=implementation)
+
+    weights = weights.astype(jnp.float32)
+    found, costs = jax.value_and_grad(total)(weights)
+    np.testing.assert_allclose(costs, expected, rtol=1e-5)
+    for value in (found, total(weights)):
+        np.testing.assert_allclose(value, expected @ np.asarray(weights), rtol=1e-5)
+    assert found.dtype == jnp.float32
+    every = label_cross_entropy(*inputs, label_ids, implementation=implementation)
+    np.testing.assert_allclose(every, expected.sum(), rtol=1e-5)
+
+
+@EVERY
+@pytest.mark.parametrize("counted", [45, 40])
+def test_parts_of_the_labels_add_up(implementation: str, counted: int) -> None:
+    """Two devices' shares of 45 labels, the last of them filled up, against all at once."""
+    inputs = random_inputs(WORKLOADS["two-layers"])
+    label_ids = jnp.array([[0, 44, -1], [22, 23, 50], [39, 40, 41]], jnp.int32)
+
+    def total(queries: Any, hidden: Any, first: int = 0) -> Any:
+        return label_cross_entropy(
+            hidden, queries, inputs.lengths, inputs.head, label_ids,
+            first_label=first, num_labels=counted, implementation=implementation,
+        )  # fmt: skip
+
+    gradient = jax.value_and_grad(total, (0, 1))
+    whole, (d_queries, d_hidden) = gradient(inputs.queries, inputs.hidden)
+    filled = jnp.concatenate([inputs.queries[23:], jnp.ones((1, 16))])
+    one, (d_one, d_hidden_one) = gradient(inputs.queries[:23], inputs.hidden)
+    two, (d_two, d_hidden_two) = gradient(filled, inputs.hidden, 23)
+    np.testing.assert_allclose(one + two, whole, rtol=1e-5)
+    np.testing.assert_allclose(d_hidden_one + d_hidden_two, d_hidden, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(
+        jnp.concatenate([d_one, d_two[:-1]]), d_queries, rtol=1e-3, atol=1e-5
+    )
+    assert not d_two[-1].any()
+    assert not d_queries[counted:].any()
+    assert d_queries[:counted].any(axis=1).all()
+
+
+@EVERY
+def test_a_document_without_weight_counts_nowhere(implementation: str) -> None:
+    inputs = random_inputs(WORKLOADS["one-layer"])
+    label_ids, _ = random_truth(3, 37)
+    bad = inputs._replace(hidden=inputs.hidden.at[2].set(jnp.inf))
+    weights = jnp.array([1.0, 0.5, 0.0])
+    found = label_cross_entropy(*bad, label_ids, weights, implementation=implementation)
+    expected = label_cross_entropy(*inputs, label_ids, weights, implementation=implementation)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def tied_inputs(num_labels: int, seed: int) -> Inputs:
