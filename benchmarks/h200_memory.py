@@ -30,7 +30,7 @@ from absl import app, flags  # noqa: E402
 
 from axml_jax import progress  # noqa: E402
 from axml_jax.tables import show_table  # noqa: E402
-from axml_kernels import Head, label_scores  # noqa: E402
+from axml_kernels import Head, label_cross_entropy, label_scores  # noqa: E402
 from axml_kernels.workloads import WORKLOADS, Workload  # noqa: E402
 from benchmarks import report  # noqa: E402
 
@@ -100,10 +100,9 @@ def compiled_step(workload: Workload, implementation: str, spec: Callable[..., A
     def step(parameters: Any, state: Any, hidden: Any, lengths: Any, labels: Any) -> Any:
         def loss(parameters: Any) -> Any:
             queries, head = parameters
-            scores = label_scores(hidden, queries, lengths, head, implementation=implementation)
-            rows = jnp.arange(batch)[:, None]
-            truth = jnp.zeros_like(scores).at[rows, labels].set(1.0, mode="drop")
-            return optax.sigmoid_binary_cross_entropy(scores, truth).mean()
+            return label_cross_entropy(
+                hidden, queries, lengths, head, labels, implementation=implementation
+            )
 
         updates, new_state = optimizer.update(jax.grad(loss)(parameters), state, parameters)
         return optax.apply_updates(parameters, updates), new_state

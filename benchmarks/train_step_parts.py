@@ -19,7 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from axml_jax import losses
 from axml_jax.data.batches import Batch
 from axml_jax.models.dropout import document_dropout
 from benchmarks.contenders import PRECISIONS, Entry, failure_of
@@ -80,10 +79,8 @@ def of_ours(case: Case, precision: str) -> Parts:
         return document_dropout(hidden, keys, 0, DROPOUT)
 
     def head(params: Any, hidden: Any) -> Any:
-        logits: Any = model.apply(
-            {"params": params}, hidden, batch.lengths, method=lambda m, *given: m.labels(*given)
-        )
-        return losses.binary_cross_entropy(logits, batch.label_ids, batch.weights)
+        given = hidden, batch.lengths, batch.label_ids, batch.weights
+        return model.apply({"params": params}, *given, method="loss")
 
     words, hidden = _random_inputs(case, batch.token_ids.shape, PRECISIONS[precision][0])
     calls = _input_calls(case, lambda one: ours.layout.dealt(one, ours.devices))
