@@ -25,6 +25,7 @@ from axml_jax.data.readers.record import parse_json
 from axml_jax.errors import InputError
 
 _COMPRESSED = (".gz", ".xz")
+_LONGEST_LINE = 64 << 20  # JSON may have the titles of all labels in one line
 
 
 def require_titles(titles: Any, count: int, file: Path) -> None:
@@ -109,7 +110,7 @@ def read_titles(path: str | Path) -> Titles:
       InputError: The file is missing, damaged or empty, or holds something else; with its line.
     """
     path = Path(path)
-    lines = read_lines(path)
+    lines = read_lines(path, _LONGEST_LINE)
     first = next(lines, None)
     if first is None:
         raise InputError("the file is empty: expected titles of labels", file=path)

@@ -254,7 +254,7 @@ def _labelled_texts(data: bytes) -> None:
     path, beside = str(_write("t.csv", texts)), str(_write("t.txt", labels))
     with _refusals():
         found = list(open_labelled_texts(path, beside if labels else None, format=format))
-        _use(found)
+        assert all(document.text.strip() for document in found)
         refuse_strangers(found, _NAMES, beside)
 
 
