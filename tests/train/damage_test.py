@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 import pytest
 
@@ -146,6 +147,38 @@ def test_a_whole_state_that_cannot_be_read_is_not_set_aside(
             checkpoints.restore_latest(make_state(0))
     checkpoints.close()
     assert (latest / "5").is_dir()
+
+
+def test_a_device_without_room_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest = two_states(tmp_path)
+    as_before_checksums(latest / "5")
+    checkpoints = Checkpoints(tmp_path)
+
+    def fail(*_: object, **__: object) -> None:
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ocp.CheckpointManager, "restore", fail)
+        with pytest.raises(jax.errors.JaxRuntimeError, match="out of memory"):
+            checkpoints.restore_latest(make_state(0))
+    checkpoints.close()
+    assert (latest / "5").is_dir()
+
+
+def test_counters_that_are_none_are_damage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latest = two_states(tmp_path)
+    (latest / "5" / "checksums.json").unlink()
+    (latest / "5" / "counters" / "metadata").write_text("[5]")
+    checkpoints = Checkpoints(tmp_path)
+    restored = checkpoints.restore_latest(make_state(0))
+    checkpoints.close()
+    assert restored is not None
+    assert restored[1] == {"n": 3}
+    assert "step 5 is damaged: its counters are none. It is set" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
