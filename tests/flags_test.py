@@ -248,6 +248,8 @@ def test_a_disk_or_a_socket_is_no_output(tmp_path: Path, monkeypatch: pytest.Mon
         with pytest.raises(ConfigError, match="--output is socket, which is a socket; name a fi"):
             axml_flags.check_output("output", "socket")
     disk = os.stat_result((stat.S_IFBLK | 0o600, *range(9)))
-    monkeypatch.setattr(axml_flags.os, "stat", lambda path: disk)
-    with pytest.raises(ConfigError, match="--output is socket, which is a disk; name a file"):
-        axml_flags.check_output("output", "socket")
+    real = os.stat
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", lambda path: disk if path == "new" else real(path))
+        with pytest.raises(ConfigError, match="--output is new, which is a disk; name a file"):
+            axml_flags.check_output("output", "new")

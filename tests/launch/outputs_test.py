@@ -116,14 +116,22 @@ def test_predictions_beyond_a_limit_are_told_with_the_file(
     done = shell("predict", f"--run={tiny_run}", "--output=big", input=texts,
                  how='ulimit -f 1; exec "$@"', JAX_ENABLE_COMPILATION_CACHE="0")  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.decode().splitlines()[-1].startswith(
-        "error: big: it could not be written (File too large); make room, or allow larger files"
+    assert (
+        done.stderr.decode()
+        .splitlines()[-1]
+        .startswith(
+            "error: big: it could not be written (File too large); make room, or allow larger files"
+        )
     )
     assert os.listdir(tmp_path) == [full_device.name]
     done = shell("predict", f"--run={tiny_run}", input=texts, how=f'exec "$@" >{full_device}')
     assert done.returncode == 1
-    assert done.stderr.decode().splitlines()[-1].startswith(
-        "error: standard output: it could not be written (No space left on device); make room"
+    assert (
+        done.stderr.decode()
+        .splitlines()[-1]
+        .startswith(
+            "error: standard output: it could not be written (No space left on device); make room"
+        )
     )
 
 
