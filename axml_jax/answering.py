@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from axml_jax.analysis import Thresholds
 from axml_jax.data.new_texts import NewText
-from axml_jax.jsonio import whole_file
+from axml_jax.jsonio import telling, whole_file
 from axml_jax.model import Model, Prediction
 from axml_jax.progress import progress
 
@@ -73,8 +73,11 @@ def write_answers(
     written, bad, first = 0, 0, None
     to_standard_output = place == "-"
     with contextlib.ExitStack() as stack:
-        target: int | str = sys.stdout.fileno()
-        if not to_standard_output:
+        target: int | str
+        if to_standard_output:
+            stack.enter_context(telling("standard output"))
+            target = sys.stdout.fileno()
+        else:
             target = stack.enter_context(whole_file(place))
         # Half a character of UTF-16 is nothing that UTF-8 can hold; JSON has it as an escape.
         file = open(  # noqa: SIM115 - closed by the stack, before the file gets its name

@@ -11,6 +11,7 @@ import sys
 
 from absl import flags
 
+from axml_jax.streams import tell
 from axml_jax.tables import printable
 
 
@@ -57,4 +58,4 @@ def parse(argv: list[str]) -> list[str]:
 
 def complain(message: str) -> None:
     """Prints an error as one line on standard error."""
-    print("error:", printable(" ".join(message.splitlines())), file=sys.stderr)
+    tell(f"error: {printable(' '.join(message.splitlines()))}")

@@ -369,7 +369,10 @@ def load_file(path: str | pathlib.Path) -> Config:
     if not path.is_file():
         siblings = [p.name for p in path.parent.glob("*.py")] if path.parent.is_dir() else []
         ours = pathlib.Path("launch/configs") / f"{path.stem}.py"
-        hint = f" Did you mean {ours}?" if ours.is_file() else nearest(path.name, tuple(siblings))
+        # Relative to here if it can be; else to the checkout that this file lies in.
+        places = (ours, pathlib.Path(__file__).resolve().parents[1] / ours)
+        found = next((place for place in places if place.is_file()), None)
+        hint = f" Did you mean {found}?" if found else nearest(path.name, tuple(siblings))
         raise InputError("no such configuration file." + hint, file=path)
     spec = importlib.util.spec_from_file_location(f"axml_jax_config_{path.stem}", path)
     if spec is None or spec.loader is None:

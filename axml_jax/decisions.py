@@ -33,7 +33,7 @@ def thresholds_of_run(
     split: str | None = None,
     top_k: int = 100,
     shrinkage: float = 10.0,
-) -> Thresholds:
+) -> tuple[Thresholds, int]:
     """Chooses a threshold for each label of a run and writes them.
 
     Args:
@@ -45,7 +45,7 @@ def thresholds_of_run(
       shrinkage: As for `choose_thresholds`.
 
     Returns:
-      The thresholds of the run's labels, for logits.
+      The thresholds of the run's labels, for logits, and how many documents they were chosen on.
 
     Raises:
       InputError: No such run, store or split, or nothing to choose by.
@@ -74,7 +74,7 @@ def thresholds_of_run(
     record = {**about, "top_k": top_k, "shrinkage": shrinkage, "kind": LOGIT}
     by_name = dict(zip(model.label_names, found.by_label.tolist(), strict=True))
     write_json(path, {**record, "common": found.common, "labels": by_name})
-    return found
+    return found, len(predicted)
 
 
 def read_thresholds(path: str | os.PathLike[str], model: Model) -> tuple[Thresholds, int]:

@@ -22,11 +22,13 @@ from axml_jax.baselines.predictions import Predictions, write_predictions
 from axml_jax.data.store import TRAIN, Split, Store, open_store
 from axml_jax.data.text import UNK
 from axml_jax.data.titles import shown_label
+from axml_jax.errors import ConfigError
 from axml_jax.model import DEFAULT_TOP_K, Model, load
 from axml_jax.progress import say
 from axml_jax.tables import printable, show_table
 
 _EXAMPLE_WORDS = 40
+_USUAL_CUT_OFFS = (1, 3, 5)
 _MODEL, _FREQUENT = "model", "most frequent labels"
 
 Scores = dict[str, dict[str, dict[str, float]]]  # by system, metric, and "value", "low" or "high"
@@ -39,7 +41,7 @@ def evaluate_run(
     *,
     store: str | os.PathLike[str] | None = None,
     split: str = "test",
-    ks: Sequence[int] = (1, 3, 5),
+    ks: Sequence[int] = _USUAL_CUT_OFFS,
     data_set: str = "",
     baseline: bool = False,
     examples: int = 0,
@@ -69,6 +71,7 @@ def evaluate_run(
       The record that is written.
 
     Raises:
+      ConfigError: a cut-off above the number of labels, beyond the usual ones.
       InputError: no such run, store or split, a store of another vocabulary or label set, or a
         prediction file that is not for this split.
     """
@@ -76,6 +79,7 @@ def evaluate_run(
     model = load(folder)
     data = open_store(pathlib.Path(store or model.description["data"]["path"]))
     sources.require_same_ids(model, data)
+    _check_cut_offs(ks, data)
     documents = sources.documents_of(data, split)
     # Files first: a wrong one is told before minutes of predicting.
     systems = _read(files, data, split)
@@ -136,7 +140,7 @@ def evaluate_files(
     *,
     store: str | os.PathLike[str],
     split: str = "test",
-    ks: Sequence[int] = (1, 3, 5),
+    ks: Sequence[int] = _USUAL_CUT_OFFS,
     data_set: str = "",
 ) -> dict[str, Any]:
     """Scores prediction files without any run, and writes FILE.evaluation_SPLIT.json beside each.
@@ -149,9 +153,11 @@ def evaluate_files(
       The record of all of them; the one beside a file holds that file's scores only.
 
     Raises:
+      ConfigError: a cut-off above the number of labels, beyond the usual ones.
       InputError: no such store or split, or a prediction file that is not for this split.
     """
     data = open_store(pathlib.Path(store))
+    _check_cut_offs(ks, data)
     documents = sources.documents_of(data, split)
     systems = _read(files, data, split)
     inverse = inverse_propensities(data, data_set)
@@ -206,6 +212,13 @@ def print_scores(scores: Scores, split: str, data: Store) -> None:
     """Prints a table, a column a system."""
     count = len(data.splits[split])
     _print_table(scores, f"{split}: {count:,} documents, {len(data.label_names):,} labels")
+
+
+def _check_cut_offs(ks: Sequence[int], data: Store) -> None:
+    """The usual ones pass everywhere: labels that are not there count as wrong."""
+    count = len(data.label_names)
+    if max(ks) > max(count, _USUAL_CUT_OFFS[-1]):
+        raise ConfigError(f"--k is {max(ks)}, but the data have {count} labels.")
 
 
 def _read(files: Files, data: Store, split: str) -> dict[str, Predictions]:

@@ -19,13 +19,15 @@ from typing import NamedTuple
 import numpy as np
 
 from axml_jax.explain import MOST_MISSED, Attention, Explanation
+from axml_jax.tables import printable
 
 LEVELS = 20
 _SHOWN_WORDS = 5
 _SHOWN_UNREAD = 2000
 _NAME_LENGTH = 70
-# What HTML has no way of writing: most control characters and halves of surrogate pairs.
-_UNWRITABLE = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]")
+# What HTML has no way of writing, most control characters and halves of surrogate pairs; and what
+# lets a text be read otherwise than it stands there, the overrides of direction.
+_HIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]")
 
 
 class Outcome(NamedTuple):
@@ -106,8 +108,12 @@ def write_page(explanations: Iterable[Explanation], title: str) -> Iterator[str]
 
 
 def escaped(text: str) -> str:
-    """Text for HTML, between tags and in quoted attributes alike."""
-    return html.escape(_UNWRITABLE.sub("\ufffd", text))
+    """Text for HTML, between tags and in quoted attributes alike; control codes become visible."""
+    return html.escape(_visible(text))
+
+
+def _visible(text: str) -> str:
+    return _HIDDEN.sub(lambda found: printable(found[0]), text)
 
 
 def _digest(text: str) -> str:
@@ -170,7 +176,7 @@ def _shading(label: Attention, about: Explanation) -> _Shading:
         [round(10_000 * weight) for weight in label.weights.tolist()],
         round(10_000 * full),
         f"{percent(full)} of the label’s attention (an even share is {even})",
-        [(word, percent(share)) for word, share in by_word.most_common(_SHOWN_WORDS)],
+        [(_visible(word), percent(share)) for word, share in by_word.most_common(_SHOWN_WORDS)],
     )
 
 

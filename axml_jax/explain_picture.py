@@ -91,7 +91,9 @@ def draw_picture(
             canvas.text(_MARGIN, top, note, va="top", fontsize=_SIZE - 1, style="italic")
         # After the scales, each of which would have the whole canvas.
         canvas.set(xlim=(0, _WIDTH), ylim=(height, 0))
-        figure.savefig(path, format="png", metadata={"Software": None})
+        # Opened here: matplotlib would read and seek in it, which a pipe does not let it.
+        with open(path, "wb") as file:
+            figure.savefig(file, format="png", metadata={"Software": None})
         pyplot.close(figure)
 
 

@@ -11,12 +11,13 @@ import contextlib
 import gc
 import os
 import pathlib
+import stat
 import sys
 from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
-from axml_jax import compiled, orbax_log, runs, stopping
+from axml_jax import compiled, orbax_log, runs, stopping, streams
 from axml_jax import config as config_lib
 from axml_jax.baselines import choices as reading_choices
 from axml_jax.command_line import complain, parse
@@ -70,14 +71,33 @@ def check_output(flag: str, path: str, inputs: Sequence[str] = ()) -> None:
       inputs: What is read, which it must not overwrite.
 
     Raises:
-      ConfigError: Its folder is missing, it is a folder, or it is one of the inputs.
+      ConfigError: Its folder is missing, it is a folder, a disk or a socket, one of the inputs, or
+        the file that standard output or standard error goes to.
     """
     if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
         raise ConfigError(f"--{flag} is {path}, whose folder does not exist.")
     if os.path.isdir(path):
         raise ConfigError(f"--{flag} is {path}, which is a folder.")
+    _check_kind(flag, path)
     if any(os.path.realpath(path) == os.path.realpath(other) for other in inputs):
         raise ConfigError(f"--{flag} is {path}, which is read and would be overwritten.")
+
+
+def _check_kind(flag: str, path: str) -> None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return
+    if stat.S_ISBLK(found.st_mode) or stat.S_ISSOCK(found.st_mode):
+        kind = "a disk" if stat.S_ISBLK(found.st_mode) else "a socket"
+        raise ConfigError(f"--{flag} is {path}, which is {kind}; name a file, or a pipe.")
+    if not stat.S_ISREG(found.st_mode):
+        return
+    # /dev/stdout, where that is a file: replaced, it would lose what stands in it (`>> log`).
+    for number, stream in ((1, "standard output"), (2, "standard error")):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(found, os.fstat(number)):
+                raise ConfigError(f"--{flag} is {path}, where {stream} goes; name another file.")
 
 
 def check_top_k(top_k: int, run: str) -> None:
@@ -205,6 +225,7 @@ def run(main: Callable[[Sequence[str]], None], *, handles_signals: bool = False)
       handles_signals: Whether it sees to them itself, once something is begun.
     """
     stopping.hear()
+    streams.stand_in()
     # Who has imported JAX already has it set up.
     sets_up_jax = "jax" not in sys.modules
     if sets_up_jax:
@@ -231,9 +252,8 @@ def run(main: Callable[[Sequence[str]], None], *, handles_signals: bool = False)
         except BrokenPipeError:
             # The reader of our output has gone (`| head`); nothing is left to say, and Python's
             # last flush at exit must not say it either.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())
-            os.dup2(nowhere, sys.stderr.fileno())
+            streams.turn_away(sys.stdout)
+            streams.turn_away(sys.stderr)
             sys.exit(_BROKEN_PIPE)
         except (InputError, ConfigError, NotImplementedError, OSError) as error:
             complain(str(error))
@@ -244,7 +264,7 @@ def run(main: Callable[[Sequence[str]], None], *, handles_signals: bool = False)
             complain(f"there is not enough memory: {error}; smaller batches and widths need less.")
             sys.exit(1)
         except KeyboardInterrupt:
-            print("stopped by Ctrl-C", file=sys.stderr)
+            streams.tell("stopped by Ctrl-C")
             sys.exit(_CTRL_C)
 
     try:

@@ -48,8 +48,9 @@ def choose_layout(devices: Sequence[Any], num_labels: int, parts: int) -> Layout
 def _check_parts(devices: Sequence[Any], parts: int) -> None:
     if len(devices) % parts:
         raise ConfigError(
-            f"config.parallel.labels is {parts}, but {len(devices)} devices cannot be dealt into "
-            f"rows of {parts}; it must divide their number."
+            f"config.parallel.labels is {parts}, but "
+            f"{'there is 1 device' if len(devices) == 1 else f'there are {len(devices)} devices'}; "
+            f"their number must be a multiple of {parts}."
         )
     if parts > 1 and len({device.process_index for device in devices}) > 1:
         raise ConfigError(

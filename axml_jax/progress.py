@@ -11,8 +11,9 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import IO, TypeVar, cast
 
+from axml_jax.streams import forgiving, tell
 from axml_jax.tables import printable
 
 Item = TypeVar("Item")
@@ -37,10 +38,13 @@ def silenced() -> Iterator[None]:
 
 
 def say(message: str) -> None:
-    """Prints one line on standard error, above a running bar where there is one."""
+    """Prints one line on standard error, above a running bar where there is one.
+
+    Neither it nor a bar ends the work where standard error takes no more.
+    """
     if not _silent:
         # Names out of data may stand in it.
-        print(*map(printable, message.split("\n")), sep="\n", file=sys.stderr, flush=True)
+        tell("\n".join(map(printable, message.split("\n"))))
 
 
 @contextmanager
@@ -65,7 +69,7 @@ def bar(
       advance(n=1, note=None): call it when n more units are done; a `note` replaces the
       text at the end of the line (a loss, say).
     """
-    if sys.stderr.isatty() and not _silent:
+    if sys.stderr is not None and sys.stderr.isatty() and not _silent:
         try:
             import rich.progress
         except ImportError:
@@ -105,8 +109,9 @@ def _rich_bar(rich_progress, description, total, unit, done, first) -> Iterator[
     )
     begin, counted = time.monotonic(), done
     shown, waits = done, bool(first)
+    console = Console(file=cast("IO[str]", forgiving(sys.stderr)))
     with rich_progress.Progress(
-        *columns, console=Console(stderr=True), transient=False, refresh_per_second=4
+        *columns, console=console, transient=False, refresh_per_second=4
     ) as display:
         task = display.add_task(description, total=total, completed=done, note=first, rate="")
 

@@ -120,7 +120,7 @@ def open_run(
       The folder's path, and whether the run is continued.
 
     Raises:
-      InputError: a folder that is not empty and not a run.
+      InputError: a file, a folder that is not empty and not a run, or one that cannot be made.
       ConfigError: a run of another configuration or data; the differing fields are named.
     """
     folder = pathlib.Path(folder)
@@ -136,18 +136,20 @@ def open_run(
                 "the same configuration to continue it. Differing: " + "; ".join(differing)
             )
         return folder, True
+    if folder.exists() and not folder.is_dir():
+        raise InputError("it is a file, not a folder; name another --run.", file=folder)
     # A lock and half a description are all that a refused or killed beginning leaves.
-    if folder.exists() and (
-        not folder.is_dir()
-        or any(
-            path.name != _LOCK and not path.name.startswith(".run.json.")
-            for path in folder.iterdir()
-        )
+    if folder.exists() and any(
+        path.name != _LOCK and not path.name.startswith(".run.json.") for path in folder.iterdir()
     ):
         raise InputError(
             "it exists, is not empty and is not a run folder; name another.", file=folder
         )
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = f"the run's folder cannot be made ({error.strerror}); name another --run."
+        raise InputError(message, file=folder) from error
     return folder, False
 
 

@@ -33,9 +33,12 @@ axml_flags.require("run")
 
 def main(argv: Sequence[str]) -> None:
     del argv
+    if flags.FLAGS["top_k"].present:
+        axml_flags.check_top_k(_TOP_K.value, _RUN.value)
     # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax.analysis import plot_reliability
     from axml_jax.decisions import calibrate_run
+    from axml_jax.jsonio import whole_file
     from axml_jax.progress import say
     from axml_jax.tables import show_table
 
@@ -66,7 +69,8 @@ def main(argv: Sequence[str]) -> None:
     say(f"the bins are in {path}")
     if importlib.util.find_spec("matplotlib"):
         picture = path.with_suffix(".png")
-        plot_reliability(found, picture)
+        with whole_file(picture) as partial, open(partial, "wb") as file:
+            plot_reliability(found, file)
         say(f"the reliability diagram is {picture}")
     else:
         say("no diagram without matplotlib: pip install -e '.[plot]'")

@@ -39,12 +39,13 @@ def _cut_offs() -> list[int]:
     from axml_jax import runs
 
     given = _MAX_TOKENS.value
-    if not all(text.isascii() and text.isdecimal() and int(text) for text in given):
+    plain = all(text.isascii() and text.isdecimal() and len(text) <= 10 for text in given)
+    cut_offs = [int(text) for text in given] if plain else []
+    if not plain or not all(1 <= cut_off < 2**31 for cut_off in cut_offs):
         raise ConfigError(
-            "--max_tokens takes whole numbers of at least 1, such as 128,500; "
+            f"--max_tokens takes whole numbers from 1 to {2**31 - 1}, such as 128,500; "
             f"{','.join(given)} came."
         )
-    cut_offs = [int(text) for text in given]
     if _RUN.value:
         limit = runs.read_description(_RUN.value)["data"].get("max_tokens")
         if not isinstance(limit, int):

@@ -5,8 +5,8 @@
     python launch/predict.py --run RUN --input new.csv --text_column title,body
 
 JSON lines, CSV and TSV are told by their first line or their name; labels in them are passed over.
-A file of output appears when it is whole; until then its name ends in .partial.  Where bad texts
-are answered (--on_bad_row), {"line": 3, "error": ...} stands in the place of one.
+A file of output appears when it is whole; a pipe or device gets each line as it comes.  Where bad
+texts are answered (--on_bad_row), {"line": 3, "error": ...} stands in the place of one.
 """
 
 from axml_jax import stopping
@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from absl import flags
 
 from axml_jax import flags as axml_flags
+from axml_jax import streams
 from axml_jax.data.corpus import open_bytes, read_byte_lines
 from axml_jax.data.line_stream import Line, stream_lines
 from axml_jax.data.new_texts import FORMATS, LINES, open_new_texts
@@ -58,7 +59,7 @@ def _lines(name: str) -> Iterator[Line]:
     if _OUTPUT.value != "-":
         inputs = [] if _INPUT.value == "-" else [_INPUT.value]
         axml_flags.check_output("output", _OUTPUT.value, inputs)
-    stream = sys.stdin.buffer if _INPUT.value == "-" else open_bytes(_INPUT.value, True)
+    stream = streams.standard_input() if _INPUT.value == "-" else open_bytes(_INPUT.value, True)
     return stream_lines(stream, name)
 
 

@@ -35,6 +35,7 @@ _SHRINKAGE = flags.DEFINE_float(
     10.0,
     "With so many true documents a label's threshold is half its own; 0: all its own.",
     lower_bound=0.0,
+    upper_bound=1e9,
 )
 _ON_TEST = flags.DEFINE_boolean(
     "on_test", False, "Allow --split test, whose scores are then no honest ones any more."
@@ -52,10 +53,9 @@ def main(argv: Sequence[str]) -> None:
     axml_flags.check_output("output", _OUTPUT.value)
     # jax takes seconds to import; mistakes on the command line are told before that.
     from axml_jax.decisions import thresholds_of_run
-    from axml_jax.jsonio import read_json
     from axml_jax.progress import say
 
-    found = thresholds_of_run(
+    found, num_documents = thresholds_of_run(
         _RUN.value,
         _OUTPUT.value,
         store=_STORE.value,
@@ -65,7 +65,7 @@ def main(argv: Sequence[str]) -> None:
     )
     say(
         f"{len(found.by_label):,} thresholds in {_OUTPUT.value}, chosen on "
-        f"{read_json(_OUTPUT.value)['documents']:,} documents; the common one, a logit of "
+        f"{num_documents:,} documents; the common one, a logit of "
         f"{found.common:.3f}, serves {(found.by_label == found.common).sum():,} labels"
     )
 

@@ -1,6 +1,7 @@
 """The schema: the paper's defaults, what is refused, and how values come in."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +227,11 @@ def test_a_missing_file_is_told_with_the_nearest(
     monkeypatch.chdir(root)
     with pytest.raises(InputError, match=r"file\. Did you mean launch/configs/reuters\.py\?"):
         config_lib.load_file("reuters")
+    (tmp_path / "tiny.pyc").touch()
+    monkeypatch.chdir(tmp_path)
+    ours = re.escape(str(root / "launch" / "configs" / "tiny.py"))
+    with pytest.raises(InputError, match=rf"file\. Did you mean {ours}\?"):
+        config_lib.load_file("tiny")
 
 
 def test_a_file_that_is_no_python_is_told(tmp_path: Path) -> None:

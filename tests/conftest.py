@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,6 +93,19 @@ def heard_ctrl_c() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def full_device(tmp_path: Path) -> Path:
+    """A device of the test's own that has no room, as /dev/full."""
+    device = tmp_path / "full"
+    try:
+        os.mknod(device, 0o600 | stat.S_IFCHR, os.makedev(1, 7))
+        device.open("wb").close()
+    except OSError as error:
+        device.unlink(missing_ok=True)
+        pytest.skip(f"only root makes a device, where the system lets it: {error}")
+    return device
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ def test_thresholds_are_chosen_on_validation_kept_and_obeyed(
     tiny_run: Path, tiny_store: Store, tmp_path: Path
 ) -> None:
     path = tmp_path / "thresholds.json"
-    found = decisions.thresholds_of_run(tiny_run, path, top_k=6, shrinkage=2.0)
+    found, _ = decisions.thresholds_of_run(tiny_run, path, top_k=6, shrinkage=2.0)
     model = load(tiny_run)
     lists = sources.from_model(model, tiny_store, "valid", 6).matrix()[:, :8]
     truth = tiny_store.splits["valid"].label_matrix(15)[:, :8]
@@ -53,7 +53,7 @@ def test_documents_held_out_by_seed(
     everything = np.arange(44)
     parts = Parts(np.setdiff1d(everything, held), "train", held)
     monkeypatch.setattr(decisions, "choose_parts", lambda config, store: parts)
-    found = decisions.thresholds_of_run(tiny_run, tmp_path / "held", top_k=8)
+    found, _ = decisions.thresholds_of_run(tiny_run, tmp_path / "held", top_k=8)
     lists = sources.from_model(load(tiny_run), tiny_store, "train", 8).matrix()[held][:, :8]
     truth = tiny_store.splits["train"].label_matrix(15)[held][:, :8]
     np.testing.assert_allclose(

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from axml_jax import metrics
+from axml_jax import evaluation, metrics
 from axml_jax.data.corpus import Document
 from axml_jax.data.store import Store, write_store
-from axml_jax.errors import InputError
+from axml_jax.errors import ConfigError, InputError
 from axml_jax.evaluation import evaluate_files, evaluate_run
 from axml_jax.model import load
 
@@ -91,9 +91,21 @@ def test_other_cut_offs_another_split_and_wikipedias_propensities(
 
 
 def test_a_cut_off_beyond_the_labels_counts_what_is_missing_as_wrong(run: Path) -> None:
-    scores = evaluate_run(run, ks=(8, 16))["scores"]["model"]
-    assert scores["P@16"]["value"] == pytest.approx(scores["P@8"]["value"] / 2)
-    assert scores["R@16"]["value"] == pytest.approx(scores["R@8"]["value"])
+    scores = evaluate_run(run, ks=(8, 15))["scores"]["model"]
+    assert scores["P@15"]["value"] == pytest.approx(scores["P@8"]["value"] * 8 / 15)
+    assert scores["R@15"]["value"] == pytest.approx(scores["R@8"]["value"])
+
+
+@pytest.mark.parametrize("k", [16, 10**20])
+def test_a_cut_off_beyond_all_labels_is_told_before_anything_is_predicted(
+    run: Path, tiny_store: Store, k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation.sources, "from_model", None)
+    message = f"--k is {k}, but the data have 15 labels"
+    with pytest.raises(ConfigError, match=message):
+        evaluate_run(run, ks=(1, k))
+    with pytest.raises(ConfigError, match=message):
+        evaluation.evaluate_files(["gone"], store=tiny_store.path, ks=(k,))
 
 
 def test_without_rich_the_table_is_plain(

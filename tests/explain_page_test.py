@@ -158,7 +158,7 @@ def test_nothing_of_a_text_or_a_name_becomes_markup() -> None:
     page = Page(written)
     assert [said for _, said in page.all("h1")] == [HOSTILE]
     assert [said for _, said in page.all("title")] == [HOSTILE]
-    assert page.all("div", "text")[0][1] == f"{HOSTILE} {4 * chr(0xFFFD)}"
+    assert page.all("div", "text")[0][1] == f"{HOSTILE} \\x00\\x1b\\ud800\\x85"
     assert HOSTILE in page.all("button", "hit")[0][1]
     assert HOSTILE in page.all("p", "note")[0][1]
     for tag in {element[0] for element in page.elements} - {"span", "bdi", "p"}:
@@ -166,6 +166,18 @@ def test_nothing_of_a_text_or_a_name_becomes_markup() -> None:
     assert not [
         name for _, attributes, _ in page.elements for name in attributes if name[:2] == "on"
     ]
+
+
+def test_what_turns_the_direction_of_a_text_is_seen() -> None:
+    turned = "safe\u202etxt.exe\u2066\x9b"
+    shown = r"safe\u202etxt.exe\u2066\x9b"
+    about = explained(f"שלום {turned}", [(turned, 0.5, True, True)])
+    written = "".join(write_page([about], turned))
+    assert not re.search("[\u202a-\u202e\u2066-\u2069\x80-\x9f]", written)
+    page = Page(written)
+    assert [said for _, said in page.all("h1")] == [shown]
+    assert page.all("div", "text")[0][1] == f"שלום {shown}"
+    assert shown in page.all("button", "hit")[0][1]
 
 
 def test_only_the_pages_own_style_and_script_are_allowed_and_nothing_is_loaded() -> None:

@@ -1,6 +1,8 @@
 """Command lines: fields as flags, and how a script ends when something is wrong."""
 
 import os
+import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -244,3 +246,17 @@ def test_deterministic_is_a_flag_of_xla(user_environment: dict[str, str]) -> Non
     assert starts.returncode == 0, starts.stderr
     unknown = run("import jax; jax.devices()", {**user_environment, "XLA_FLAGS": flag + "x"})
     assert unknown.returncode != 0
+
+
+def test_a_disk_or_a_socket_is_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # a socket's name is short
+    with socket.socket(socket.AF_UNIX) as ours:
+        ours.bind("socket")
+        with pytest.raises(ConfigError, match="--output is socket, which is a socket; name a fi"):
+            axml_flags.check_output("output", "socket")
+    disk = os.stat_result((stat.S_IFBLK | 0o600, *range(9)))
+    real = os.stat
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", lambda path: disk if path == "new" else real(path))
+        with pytest.raises(ConfigError, match="--output is new, which is a disk; name a file"):
+            axml_flags.check_output("output", "new")

@@ -14,7 +14,7 @@ from axml_jax.layout_choice import check_devices, choose_layout
     [
         (41, 1, [0, 0], r"config\.data\.batch_size is 41, which 2 devices cannot .* can is 42\."),
         (2, 1, [0, 0, 0, 0], r"config\.data\.batch_size is 2, .* the next that they can is 4\."),
-        (8, 3, [0, 0, 0, 0], r"config\.parallel\.labels is 3, but 4 devices cannot be dealt into "),
+        (8, 3, [0, 0, 0, 0], r"config\.parallel\.labels is 3, but there are 4 devices; their num"),
         (8, 2, [0, 0, 1, 1], r"config\.parallel\.labels is 2: labels are split .* one process"),
         (8, 2, [0, 0, 0, 0], None),
         (8, 1, [0, 0, 1, 1], None),

@@ -83,8 +83,10 @@ def test_a_foreign_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("everything")
     with pytest.raises(InputError, match="not empty and is not a run folder"):
         runs.open_run(tmp_path, CONFIG, DATA)
-    with pytest.raises(InputError, match="not empty and is not a run folder"):
+    with pytest.raises(InputError, match="it is a file, not a folder; name another --run"):
         runs.open_run(tmp_path / "thesis.tex", CONFIG, DATA)
+    with pytest.raises(InputError, match=r"cannot be made \(Not a directory\); name another --run"):
+        runs.open_run(tmp_path / "thesis.tex" / "run", CONFIG, DATA)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 

@@ -6,7 +6,7 @@ NumPy and SciPy only, and matplotlib for the picture; knows nothing about models
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -89,12 +89,14 @@ def listed_hits(listed: sp.csr_matrix, truth: Any) -> np.ndarray:
     return np.isin(keys, _keys(known.indptr, known.indices, width))
 
 
-def plot_reliability(result: Reliability, path: str | os.PathLike[str], title: str = "") -> None:
+def plot_reliability(
+    result: Reliability, path: str | os.PathLike[str] | IO[bytes], title: str = ""
+) -> None:
     """Draws the reliability diagram, with the number of predictions in each bin below it.
 
     Args:
       result: Of `reliability`.
-      path: The picture; its ending decides the format.
+      path: The picture; its ending decides the format.  An open file gets a PNG.
       title: Stands above it.
 
     Raises:
@@ -120,7 +122,8 @@ def plot_reliability(result: Reliability, path: str | os.PathLike[str], title: s
     below.set_yscale("symlog")
     below.set_ylabel("predictions")
     below.set_xlabel("probability")
-    figure.savefig(path, dpi=150)
+    named = isinstance(path, (str, os.PathLike))
+    figure.savefig(path, dpi=150, format=None if named else "png")
 
 
 def _keys(offsets: np.ndarray, columns: np.ndarray, width: int) -> np.ndarray:

@@ -51,11 +51,11 @@ def choose_thresholds(scores: Any, truth: Any, shrinkage: float = 10.0) -> Thres
       The thresholds, for scores of the same kind.
 
     Raises:
-      ValueError: Shapes that do not fit, a shrinkage below 0, scores that are not finite, or no
-        true label is listed at all.
+      ValueError: Shapes that do not fit, a shrinkage below 0 or infinite, scores that are not
+        finite, or no true label is listed at all.
     """
-    if not shrinkage >= 0:
-        raise ValueError(f"shrinkage should be at least 0, but it is {shrinkage}.")
+    if not 0 <= shrinkage < float("inf"):
+        raise ValueError(f"shrinkage should be a number of at least 0, but it is {shrinkage}.")
     listed = sp.csr_matrix(scores)
     if not np.isfinite(listed.data).all():
         raise ValueError("the scores are not all finite.")

@@ -215,7 +215,7 @@ def write_predictions(
     """Writes JSON lines as launch/predict.py does: {"line": 1, "labels": [{"label": ...}, ...]}.
 
     Each label has its "probability", and its "logit" where logits are known.  The file appears
-    when it is whole; until then its name ends in .partial.
+    when it is whole; see `whole_file`.
 
     Args:
       path: The file.

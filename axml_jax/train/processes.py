@@ -51,7 +51,8 @@ def all_devices(per_process: int | None = None) -> list[Any]:
             "CUDA_VISIBLE_DEVICES tells a process which to use."
         )
     if per_process and per_process > counts[0]:
-        raise ConfigError(f"--devices is {per_process}, but there are {counts[0]}.")
+        there = "only 1 is" if counts[0] == 1 else f"only {counts[0]} are"
+        raise ConfigError(f"--devices is {per_process}, but {there} there.")
     return [device for process in counts for device in shares[process][:per_process]]
 
 

@@ -71,7 +71,8 @@ def test_decisions_reach_their_thresholds_and_leave_the_scores_alone() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"shrinkage": -1.0}, "shrinkage should be at least 0"),
+        ({"shrinkage": -1.0}, "shrinkage should be a number of at least 0"),
+        ({"shrinkage": np.inf}, "shrinkage should be a number of at least 0, but it is inf"),
         ({"scores": lists(np.array([[np.inf]]))}, "not all finite"),
         ({"truth": sp.csr_matrix((1, 1))}, "no true label is listed"),
         ({"truth": sp.csr_matrix((2, 1))}, "both should be [N, L]"),

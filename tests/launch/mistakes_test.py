@@ -51,8 +51,8 @@ FROM_TRAIN = [
     ("--devices=0", "--devices=0: "),
     ("--config.data.batch_size=41", "config.data.batch_size is 41, which 2 devices cannot share "
                                     "evenly; the next that they can is 42."),
-    ("--config.parallel.labels=3", "config.parallel.labels is 3, but 2 devices cannot be dealt"),
-    ("--devices=3", "--devices is 3, but there are 2."),
+    ("--config.parallel.labels=3", "config.parallel.labels is 3, but there are 2 devices; their "),
+    ("--devices=3", "--devices is 3, but only 2 are there."),
 ]  # fmt: skip
 OTHERS = [
     ("prepare", "--max_tokens=-1", "--max_tokens=-1: "),
@@ -69,7 +69,10 @@ OTHERS = [
     ("predict", "--min_probability=nan", "--min_probability is nan; it must be a number."),
     ("explain", "--documents=0", "--documents=0: "),
     ("explain", "--top_k=99", "--top_k is 99, but the model has 8 labels."),
-    ("inspect_data", "--max_tokens=128,0", "--max_tokens takes whole numbers of at least 1"),
+    ("inspect_data", "--max_tokens=128,0", "--max_tokens takes whole numbers from 1 to 2147483647"),
+    ("inspect_data", f"--max_tokens={MANY}", "--max_tokens takes whole numbers from 1 to"),
+    ("calibration", "--top_k=99", "--top_k is 99, but the model has 8 labels."),
+    ("thresholds", "--shrinkage=inf", "--shrinkage=inf: "),
     ("inspect_data", "--similarity=nan", "--similarity is nan; it must be a number."),
     ("consensus", "--top_k=0", "--top_k=0: "),
     ("consensus", "--combine=mean", "--combine=mean: value should be one of"),
@@ -82,6 +85,8 @@ NEEDED = {
     "explain": ["--input=gone", "--output=new"],
     "inspect_data": ["--store=gone", "--out=new"],
     "consensus": ["--sources=gone,gone2", "--store=gone", "--output=new"],
+    "calibration": ["--store=gone"],
+    "thresholds": ["--store=gone", "--output=new"],
 }
 MISTAKES = [("train", *mistake) for mistake in FROM_TRAIN] + OTHERS
 
@@ -94,7 +99,8 @@ def told(
     folder = tmp_path_factory.mktemp("mistakes")
     asked = []
     for script, flag, _ in MISTAKES:
-        run = [f"--run={tiny_run}"] if script in ("predict", "explain") else []
+        reads_run = script in ("predict", "explain", "calibration", "thresholds")
+        run = [f"--run={tiny_run}"] if reads_run else []
         asked.append((str(root / "launch" / f"{script}.py"), [*NEEDED[script], *run, flag]))
     done = subprocess.run(
         [sys.executable, "-c", DRIVER],

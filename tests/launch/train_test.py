@@ -165,5 +165,5 @@ def test_mistakes_are_one_line(tmp_path: Path, tiny_store: Store, launch: Launch
     )
 
     done = launch("train", f"--store={tiny_store.path}", "--run=run", "--devices=2")
-    assert (done.returncode, done.stderr) == (1, b"error: --devices is 2, but there are 1.\n")
+    assert (done.returncode, done.stderr) == (1, b"error: --devices is 2, but only 1 is there.\n")
     assert list(tmp_path.iterdir()) == []
