@@ -1,5 +1,6 @@
 """What SIGTERM, Ctrl-C and SIGHUP do within the blocks that see to them."""
 
+import asyncio
 import gc
 import os
 import pty
@@ -172,6 +173,26 @@ def test_an_import_is_done_before_the_end(
     assert caught.value.code == 130
     assert half_a_module.whole
     assert capfd.readouterr().err == "stopped by Ctrl-C\n"
+
+
+def test_an_event_loop_is_done_before_the_end(capfd: pytest.CaptureFixture[str]) -> None:
+    async def work() -> None:
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.sleep(0.1)
+        done.append(True)
+
+    done: list[bool] = []
+    with pytest.raises(SystemExit) as caught, ended_tidily():
+        asyncio.run(work())
+        time.sleep(5)
+    assert (caught.value.code, done) == (143, [True])
+    assert capfd.readouterr().err == "stopped by SIGTERM\n"
+
+
+def test_an_import_without_end_is_left(tmp_path: Path) -> None:
+    (tmp_path / "endless.py").write_text("print(flush=True)\nwhile True: pass\n")
+    body = f"sys.path.append({str(tmp_path)!r})\nwith stopping.ended_tidily(): import endless"
+    assert script(body, numbers=(signal.SIGTERM,)) == (143, "stopped by SIGTERM\n")
 
 
 def test_an_error_that_follows_from_the_end_is_not_told() -> None:
