@@ -23,7 +23,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # `timeout`, and a terminal that closes, send one wish twice, to a process and to its group.
 _SAME_SECONDS = 0.1
 _AGAIN_SECONDS = 0.05
-_IMPORT_SECONDS = 0.5  # most imports are done by then, and what is open is tidied up
+# An exception in there may abort the process, or leaves threads behind that complain or are waited
+# for; most of it is done by then.
+_DELICATE = ("importlib", "_frozen_importlib", "asyncio", "jax._src.xla_bridge")
+_DELICATE_SECONDS = 0.5
 _SHOW_CURSOR = b"\x1b[?25h"  # a progress bar hides it
 
 
@@ -146,8 +149,7 @@ class _AtOnce:
 class _Raising:
     """A handler that says a line and raises SystemExit, again where that was swallowed.
 
-    Python lets no exception out of a garbage collection or a destructor, and native code may abort
-    at one, above all while it is being imported.
+    Python lets no exception out of a garbage collection or a destructor.
     """
 
     def __init__(self, line: Callable[[int], str]) -> None:
@@ -169,8 +171,8 @@ class _Raising:
             self._end(frame)
 
     def _end(self, frame: Any) -> None:
-        if _imports(frame):
-            if time.monotonic() - self._since < _IMPORT_SECONDS:
+        if _is_delicate(frame):
+            if time.monotonic() - self._since < _DELICATE_SECONDS:
                 self._end_soon()
                 return
             if _in_script():
@@ -237,9 +239,10 @@ def _is_the_same(number: int, since: float) -> bool:
     return number == signal.SIGHUP or time.monotonic() - since < _SAME_SECONDS
 
 
-def _imports(frame: Any) -> bool:
+def _is_delicate(frame: Any) -> bool:
     while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib"):
+        module = str(frame.f_globals.get("__name__"))
+        if any(module == name or module.startswith(f"{name}.") for name in _DELICATE):
             return True
         frame = frame.f_back
     return False

@@ -89,7 +89,7 @@ def user_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
 
 @pytest.fixture
 def heard_ctrl_c() -> Iterator[None]:
-    """Programs that a test starts hear SIGINT, which those of a shell's background do not."""
+    """A test, and programs that it starts, hear SIGINT; those of a shell's background do not."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +184,37 @@ def test_what_was_stopped_begins_anew(
     assert train(config, store, tmp_path / "run")["validation"]["P@1"] == 100
     assert [row[0].label for row in load(tmp_path / "run").predict(TEXTS)] == NAMES
     assert not list((tmp_path / "run").glob(".parabel*"))
+
+
+def test_a_signal_while_trees_are_trained_is_one_line(store: Store, tmp_path: Path) -> None:
+    pytest.importorskip("omikuji")
+    pytest.importorskip("sklearn")
+    code = f"""
+import ctypes, os, signal, sys, threading
+from axml_jax import stopping
+stopping.hear()
+import omikuji
+from axml_jax.config import Config
+from axml_jax.data.store import open_store
+from axml_jax.train.door import train
+def never_ends(path):
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    ctypes.CDLL(None).sleep(60)  # native code, in which Python handles no signal
+omikuji.Model.train_on_data = never_ends
+config = Config()
+config.model.name = "parabel"
+train(config, open_store({str(store.path)!r}), {str(tmp_path / "run")!r})
+"""
+    begin = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == 143
+    line = "stopped by SIGTERM at once; the same command begins anew."
+    assert done.stderr.splitlines()[-1] == line
+    assert time.monotonic() - begin < 50
+    # What it leaves, the next one removes.
+    assert list((tmp_path / "run" / ".parabel.partial").glob("*/train.txt"))
 
 
 def test_damaged_trees_are_told(run: Path, tmp_path: Path) -> None:

@@ -102,3 +102,16 @@ def test_ctrl_c_before_the_first_step_is_one_line(whole: Training, tmp_path: Pat
     assert stopped.wrong(signal.SIGINT, "start", most=60) == []
     assert stopped.step == 0
     assert len(stopped.told.splitlines()) == 1
+
+
+def test_ctrl_c_while_it_imports_is_one_line(whole: Training, tmp_path: Path) -> None:
+    stopped = stop(again(whole, tmp_path / "run"), signal.SIGINT, "imports", seed=0)
+    assert stopped.wrong(signal.SIGINT, "imports", most=60) == []
+    assert len(stopped.told.splitlines()) == 1
+
+
+def test_ctrl_c_twice_ends_without_a_traceback(whole: Training, tmp_path: Path) -> None:
+    stopped = stop(again(whole, tmp_path / "run"), signal.SIGINT, "twice", seed=0)
+    assert stopped.wrong(signal.SIGINT, "twice", most=60) == []
+    assert "rror" not in stopped.told
+    assert "ignored" not in stopped.told

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import re
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
@@ -19,8 +18,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from axml_jax.stopping import SIGNALS
 from tests.soak.kills import Tally, kill_and_compare
-from tests.soak.stops import Stopped, stop
+from tests.soak.stops import KINDS, Stopped, stop
 from tests.soak.trainings import (
     ROOT,
     Training,
@@ -66,20 +66,20 @@ def soak_kills(folder: Path, kills: int, seed: int) -> Tally:
 
 
 def soak_signals(folder: Path) -> tuple[list[Stopped], list[str]]:
-    """Sends both signals at each kind of moment; returns how each went, and what went wrong."""
+    """Sends each signal at each kind of moment; returns how each went, and what went wrong."""
     store = make_store(folder / "long_store", VALID_TIMES)
     whole = Training(store, folder / "long_whole", 2, folder / "compiled")
     whole.finish()
     stops, faults = [], []
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         training = Training(store, folder / f"stopped_{number.name}", 2, folder / "compiled")
-        for within in ("start", "step", "checkpoint", "validation"):
+        for within in KINDS:
             stopped = stop(training, number, within, seed=0)
             stops.append(stopped)
             found = stopped.wrong(number, within, STOP_SECONDS)
-            faults += [f"{number.name} within a {within}: {wrong}" for wrong in found]
+            faults += [f"{number.name}, {within}: {wrong}" for wrong in found]
             say(
-                f"{number.name} within a {within}: {stopped.seconds:.1f} s to the end, "
+                f"{number.name}, {within}: {stopped.seconds:.1f} s to the end, "
                 f"step {stopped.step}{', validation cut short' if stopped.due else ''}"
             )
         training.finish()
@@ -113,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(name)
         say("== kill -9, again and again")
         tally = soak_kills(folder, given.kills, given.seed)
-        say("== SIGTERM and Ctrl-C")
+        say("== signals")
         stops, faults = soak_signals(folder)
         say("== inputs")
         inputs, crashes, unusable = soak_inputs(folder, given.seconds_per_target)

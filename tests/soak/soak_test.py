@@ -94,7 +94,13 @@ def test_what_is_wrong_with_a_stop_is_found() -> None:
     assert wrong(step=2).startswith("saved is step 2, but it said")
     assert wrong(most=1) == "1.5 s to the end"
     assert "how to continue" in wrong(told="stopped by SIGTERM at step 3, saved in run.\n")
-    assert "not say that it was stopped" in wrong(told=f"{TOLD}Killed\n")
+    assert "not say once that it was stopped" in wrong(told=f"{TOLD}Killed\n")
+    assert "not say once that it was stopped" in wrong("twice", told=TOLD + TOLD)
+    assert wrong("twice", code=-15, step=2) == ""
+    assert wrong(code=-15) == "exit status -15, not 143"
+    begins = "stopped by SIGTERM before anything was begun; the same command begins again.\n"
+    assert wrong("imports", told=begins) == ""
+    assert "how to continue" in wrong("twice", told=begins)
     assert "how to continue" in wrong(told=f"Traceback\n{TOLD}")
 
 
