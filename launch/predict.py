@@ -38,9 +38,7 @@ _OUTPUT = flags.DEFINE_string("output", "-", "Where JSON lines go; - is standard
 _TOP_K = flags.DEFINE_integer(
     "top_k", None, "Labels per text; 5, or all where there are fewer.", lower_bound=1
 )
-_MIN_PROBABILITY = flags.DEFINE_float(
-    "min_probability", 0.0, "Leave out labels less probable than this.", 0.0, 1.0
-)
+_MIN_PROBABILITY = flags.DEFINE_float("min_probability", 0, "Leave out labels below it.", 0, 1)
 _THRESHOLDS = flags.DEFINE_string(
     "thresholds", None, "Leave out labels below theirs in this file of launch/thresholds.py."
 )
