@@ -121,7 +121,7 @@ def in_gc(act: Callable[[], None]) -> None:
         gc.callbacks.remove(callback)
 
 
-def in_destructor(act: Callable[[], None]) -> None:
+def in_destructor(act: Callable[[], object]) -> None:
     class Dying:
         def __del__(self) -> None:
             act()

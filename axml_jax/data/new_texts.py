@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from axml_jax.data.corpus import MAX_LINE
+from axml_jax.data.corpus import MAX_LINE, LineError
 from axml_jax.data.line_stream import Line, sound
 from axml_jax.data.readers.csv_records import DELIMITERS, HINT, Bounds, records, split_header
 from axml_jax.data.readers.record import Record
@@ -114,22 +114,32 @@ def _without_errors(texts: Iterable[NewText]) -> Iterator[NewText]:
         yield text
 
 
+def _wrong(line: int, error: InputError) -> NewText:
+    # Thousands may wait for their turn: they hold on to no line.
+    if isinstance(error, LineError):
+        error.text = ""
+    error.__cause__ = error.__context__ = None
+    return NewText(line, "", "", error.with_traceback(None))
+
+
 def _each(lines: Iterable[Line], parse: Callable[[str, int], NewText | None]) -> Iterator[NewText]:
     """What `parse` makes of each line and its number; None is passed over."""
     for number, line in enumerate(lines, start=1):
         try:
             found = parse(sound(line), number)
         except InputError as error:
-            found = NewText(number, "", "", error)
+            found = _wrong(number, error)
         if found:
             yield found
 
 
 def _begin(lines: Iterator[Line]) -> Iterator[Line]:
     """The lines up to the first that tells something."""
+    characters = 0
     for line in itertools.islice(lines, _SNIFFED):
         yield line
-        if isinstance(line, str) and line.strip():
+        characters += len(line.text if isinstance(line, LineError) else str(line))
+        if (isinstance(line, str) and line.strip()) or characters > _LONGEST_HEADER:
             return
 
 
@@ -164,7 +174,8 @@ def _sniff(
         if data_suffix(path) == ".tsv" and first.count("\t") + 1 == len(columns):
             return name, f"its name ends in .tsv, its {what} has {len(columns)} columns"
     if not first.strip():
-        return LINES, f"nothing is in its first {number} lines" if number else "it is empty"
+        why = f"none of its first {number} lines has a text that can be read"
+        return LINES, why if number else "it is empty"
     return LINES, f"its {what} is neither a JSON object nor a header with {_listed(names)}"
 
 
@@ -219,11 +230,10 @@ def _columns(
     def read() -> Iterator[NewText]:
         for line, row in rows:
             if isinstance(row, InputError):
-                yield NewText(line, "", "", row)
+                yield _wrong(line, row)
             elif len(row) != len(header):
                 message = f"the header has {len(header)} columns, the row that begins here "
-                error = InputError(f"{message}{len(row)}", file=path, line=line)
-                yield NewText(line, "", "", error)
+                yield _wrong(line, InputError(f"{message}{len(row)}", file=path, line=line))
             else:
                 name = "" if place is None else row[place].strip()
                 yield NewText(line, name, "\n".join(row[i] for i in texts))

@@ -3,6 +3,7 @@
 import io
 import itertools
 import lzma
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,9 +139,28 @@ def test_a_bad_first_line_is_an_error_and_the_next_ones_tell_what_they_are() -> 
 def test_many_empty_lines_keep_no_first_line_waiting() -> None:
     lines = iter([""] * 20 + ["{"])
     found = open_new_texts(lines, "f")
-    assert (found.format, found.reason) == ("lines", "nothing is in its first 20 lines")
+    assert (found.format, found.reason) == (
+        "lines",
+        "none of its first 20 lines has a text that can be read",
+    )
     assert next(lines) == "{"  # nothing more was read
     assert open_new_texts([], "f").reason == "it is empty"
+
+
+@pytest.mark.parametrize(
+    ("file", "first", "bad"),
+    [("f", "a", b"\xff"), ("f.csv", "text,id", b"\xff"), ("f", '{"text": ""}', b"{")],
+)
+def test_errors_that_wait_for_their_turn_hold_no_lines(file: str, first: str, bad: bytes) -> None:
+    content = first.encode() + b"\n" + (bad * 100_000 + b"\n") * 50
+    tracemalloc.start()
+    lines = stream_lines(io.BytesIO(content), file)
+    found = list(open_new_texts(lines, file, stops=False).texts)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(new.error is not None for new in found) == 50
+    assert kept < 1_000_000
+    assert peak < 3_000_000
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
