@@ -109,7 +109,7 @@ def test_what_nohup_ignores_stays_ignored(capfd: pytest.CaptureFixture[str]) -> 
     assert capfd.readouterr().err == ""
 
 
-def in_gc(act: Callable[[], None]) -> None:
+def in_gc(act: Callable[[], object]) -> None:
     def callback(phase: str, info: dict[str, int]) -> None:
         if phase == "start":
             act()
@@ -132,7 +132,7 @@ def in_destructor(act: Callable[[], object]) -> None:
 @pytest.mark.parametrize("place", [in_gc, in_destructor])
 @pytest.mark.parametrize("goes_on", [True, False])
 def test_an_end_that_is_swallowed_comes_again(
-    place: Callable[[Callable[[], None]], None],
+    place: Callable[[Callable[[], object]], None],
     goes_on: bool,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
