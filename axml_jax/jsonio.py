@@ -70,6 +70,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[str]:
             yield str(partial)
             with contextlib.suppress(OSError):
                 shutil.copymode(target, partial)
+            _sync(partial)
             os.replace(partial, target)
     finally:
         with contextlib.suppress(OSError):
@@ -91,6 +92,15 @@ def _create(partial: pathlib.Path, path: str | os.PathLike[str], mode: int) -> N
     except OSError as error:
         # The user has named the file, not this one.
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def _sync(path: pathlib.Path) -> None:
+    """Waits until a file's content is on the disk: a loss of power leaves it or the one before."""
+    place = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(place)
+    finally:
+        os.close(place)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
