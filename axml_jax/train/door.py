@@ -54,8 +54,8 @@ def train(
     if name == "parabel":
         onward = "the same command begins anew."
     with stopped_at_once(onward) if heard else contextlib.nullcontext():
-        _verify(store)
         if name != "parabel":
+            _verify(store)
             return loop.train(
                 *(config, store, run_folder),
                 max_minutes=max_minutes,
@@ -66,6 +66,7 @@ def train(
             raise ConfigError("config.model.name=parabel trains in one process; there are several.")
         if init_from is not None:
             raise ConfigError("a run of parabel begins with no other run: leave --init_from out.")
+        _verify(store)
         return parabel.train(config, store, run_folder)
 
 

@@ -79,7 +79,7 @@ def test_only_stores_are_looked_at(
     [
         ("--out=taken/folder", "nothing can be written there"),
         ("--out=taken", "nothing can be written there"),
-        ("--max_tokens=12,0", "--max_tokens takes whole numbers of at least 1"),
+        ("--max_tokens=12,0", "--max_tokens takes whole numbers from 1 to 2147483647"),
         ("--max_tokens=many", "many came"),
         ("--run=taken", "not a run folder"),
     ],

@@ -154,7 +154,8 @@ def test_predicting_with_closed_streams(tiny_run: Path, tmp_path: Path, shell: S
     told = b"error: standard input: it is closed; name a file with --input FILE.\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", told)
     (tmp_path / "texts").write_text("parses flags\n")
-    done = shell("predict", f"--run={tiny_run}", "--input=texts", how='exec "$@" >&-')
+    texts = "--input=texts", "--format=lines"
+    done = shell("predict", f"--run={tiny_run}", *texts, how='exec "$@" >&-')
     assert (done.returncode, done.stderr) == (0, b"")
     done = shell("predict", f"--run={tiny_run}", "--input=texts", "--output=out",
                  how='exec "$@" <&- >&- 2>&-')  # fmt: skip
