@@ -25,7 +25,6 @@ from axml_jax.errors import ConfigError, InputError
 from axml_jax.jsonio import read_json
 
 _BROKEN_PIPE = 141  # what a shell reports for a program that SIGPIPE ended
-_CTRL_C = 130  # the same of SIGINT
 
 
 def define_config(default: str | None = None) -> None:
@@ -263,9 +262,6 @@ def run(main: Callable[[Sequence[str]], None], *, handles_signals: bool = False)
                 raise
             complain(f"there is not enough memory: {error}; smaller batches and widths need less.")
             sys.exit(1)
-        except KeyboardInterrupt:
-            streams.tell("stopped by Ctrl-C")
-            sys.exit(_CTRL_C)
 
     try:
         app.run(guarded, flags_parser=parse)

@@ -14,7 +14,7 @@ from jaxtyping import Float32, Int
 
 from axml_jax.baselines.choices import Reading
 from axml_jax.baselines.predictions import Predictions, from_lists, read_predictions
-from axml_jax.data.corpus import read_lines
+from axml_jax.data.corpus import MAX_LABELS_LINE, read_lines
 from axml_jax.data.store import Split, Store
 from axml_jax.errors import InputError
 from axml_jax.model import Model
@@ -130,7 +130,9 @@ def from_file(
     reading = reading or Reading()
     names: Sequence[str] | None = None
     if reading.own_names is not None:
-        names = [line.strip() for line in read_lines(pathlib.Path(reading.own_names))]
+        names = [
+            line.strip() for line in read_lines(pathlib.Path(reading.own_names), MAX_LABELS_LINE)
+        ]
     predictions = read_predictions(
         path,
         data.label_names,

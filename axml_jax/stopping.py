@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import signal
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -57,10 +59,12 @@ def hear() -> None:
         return
     _Script.stderr = 2
     with contextlib.suppress(OSError):  # there is none
-        _Script.stderr = os.dup(2)
+        # Above the standard streams: one of them may be closed, and be stood in for.
+        _Script.stderr = fcntl.fcntl(2, fcntl.F_DUPFD_CLOEXEC, 3)
     handler = _AtOnce("before anything was begun; the same command begins again.")
     for number in _heard():
-        signal.signal(number, handler)
+        with contextlib.suppress(ValueError):
+            signal.signal(number, handler)
 
 
 def over(status: int) -> None:
@@ -159,6 +163,7 @@ class _Raising:
         self._exit: SystemExit | None = None
         self._hook = sys.unraisablehook
         self._alarm: Any = None
+        self._hears = False
 
     def __call__(self, number: int, frame: Any) -> None:
         if not self.number:
@@ -194,13 +199,16 @@ class _Raising:
             self._hook(what)
 
     def __enter__(self) -> None:
-        sys.unraisablehook = self.unraisable
+        self._hears = threading.current_thread() is threading.main_thread()
+        if self._hears:
+            sys.unraisablehook = self.unraisable
 
     def __exit__(self, *exception: object) -> None:
         if self._alarm is not None:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self._alarm)
-        sys.unraisablehook = self._hook
+        if self._hears:
+            sys.unraisablehook = self._hook
 
 
 @contextlib.contextmanager

@@ -40,14 +40,19 @@ def test_closed_output_is_no_error_and_no_other_file_gets_what_is_printed(
     body = f"""
     with open({str(path)!r}, "w") as file:
         assert file.fileno() > 2, file
-        print("lost"), say("lost"), sys.stdout.fileno(), sys.stderr.fileno()
+        print("out", flush=True), say("told"), sys.stdout.fileno(), sys.stderr.fileno()
         file.write("mine")
     import subprocess
-    subprocess.run(["sh", "-c", "echo lost; echo lost >&2"], check=True)
+    subprocess.run(["sh", "-c", "echo out; echo told >&2"], check=True)
 """
-    for redirected in (">&-", "2>&-", "<&- >&- 2>&-"):
+    for redirected, out, told in (
+        (">&-", "", 2 * "told\n"),
+        ("2>&-", 2 * "out\n", ""),
+        ("<&- >&- 2>&-", "", ""),
+    ):
         done = run(body.strip(), redirected, user_environment)
         assert (done.returncode, path.read_text()) == (0, "mine"), (redirected, done.stderr)
+        assert (done.stdout, done.stderr) == (out, told), redirected
 
 
 def test_an_error_without_standard_error_is_a_status(user_environment: dict[str, str]) -> None:

@@ -36,7 +36,7 @@ from axml_jax.baselines.choices import (
     PROBABILITY,
     SCORE_MATRIX,
 )
-from axml_jax.data.corpus import open_bytes, read_lines
+from axml_jax.data.corpus import MAX_LABELS_LINE, open_bytes, read_lines
 from axml_jax.data.matrix_file import load_matrix
 from axml_jax.errors import InputError
 
@@ -90,7 +90,11 @@ def sniff(path: Path) -> tuple[str, str]:
         if file.read(4) == b"PK\x03\x04":
             return NPZ, "it begins as a zip archive"
     left, first = list(_FITS), dict[str, int]()  # what may be, and where it first showed
-    numbered = ((n, line) for n, line in enumerate(read_lines(path), start=1) if line.strip())
+    numbered = (
+        (n, line)
+        for n, line in enumerate(read_lines(path, MAX_LABELS_LINE), start=1)
+        if line.strip()
+    )
     for number, line in islice(numbered, _SNIFFED):
         if number > 1 and SCORE_MATRIX not in first:  # its header is the first line
             left = [format for format in left if format != SCORE_MATRIX]
@@ -134,7 +138,7 @@ def read(path: Path, format: str = AUTO) -> Raw:
     format, why = sniff(path) if format == AUTO else (format, "as asked for")
     if format == NPZ:
         return _read_npz(path, why)
-    lines = read_lines(path)
+    lines = read_lines(path, MAX_LABELS_LINE)
     header = _read_header(path, next(lines, "")) if format == SCORE_MATRIX else None
     first_line = 1 if header is None else 2
     codes, scores, offsets = array("q"), array("d"), array("q", [0])

@@ -20,8 +20,10 @@ from typing import IO, NamedTuple, cast
 from axml_jax.errors import InputError
 
 # Twenty times the longest documents of the paper's data sets.  The limit is one of memory, too: a
-# line of JSON may take 25 times its size.
+# line of JSON may take 30 times its size.
 MAX_LINE = 16 << 20
+# Of lines that are as long as there are labels: a document's predictions, all names in one.
+MAX_LABELS_LINE = 64 << 20
 # Text becomes 3 to 30 times its compressed size; a hostile file of zeros 1,000 to 7,000 times.
 MAX_EXPANSION = 100
 FREE_EXPANSION = 256 << 20

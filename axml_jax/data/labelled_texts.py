@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat, zip_longest
 from pathlib import Path
 
-from axml_jax.data.corpus import Document, open_bytes, read_lines
+from axml_jax.data.corpus import MAX_LABELS_LINE, Document, open_bytes, read_lines
 from axml_jax.data.new_texts import NewText, open_new_texts
 from axml_jax.data.readers.documents import Options, make_document, split_labels
 from axml_jax.errors import InputError
@@ -42,7 +42,7 @@ def open_labelled_texts(
         return _documents(zip(found, repeat(()), strict=False), texts, None)
     named = (
         tuple(line.split()) if separator is None else split_labels(line, separator)
-        for line in read_lines(labels)
+        for line in read_lines(labels, MAX_LABELS_LINE)
     )
     return _documents(zip_longest(found, named), texts, labels)
 

@@ -20,12 +20,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from axml_jax.data.corpus import read_lines
+from axml_jax.data.corpus import COMPRESSED, MAX_LABELS_LINE, read_lines
 from axml_jax.data.readers.record import parse_json
 from axml_jax.errors import InputError
-
-_COMPRESSED = (".gz", ".xz")
-_LONGEST_LINE = 64 << 20  # JSON may have the titles of all labels in one line
 
 
 def require_titles(titles: Any, count: int, file: Path) -> None:
@@ -110,13 +107,13 @@ def read_titles(path: str | Path) -> Titles:
       InputError: The file is missing, damaged or empty, or holds something else; with its line.
     """
     path = Path(path)
-    lines = read_lines(path, _LONGEST_LINE)
+    lines = read_lines(path, MAX_LABELS_LINE)
     first = next(lines, None)
     if first is None:
         raise InputError("the file is empty: expected titles of labels", file=path)
     second = next(lines, None)
     whole = itertools.chain([first] if second is None else [first, second], lines)
-    suffixes = [suffix for suffix in path.suffixes if suffix not in _COMPRESSED]
+    suffixes = [suffix for suffix in path.suffixes if suffix not in COMPRESSED]
     if first.lstrip().startswith("{") or suffixes[-1:] == [".json"]:
         if _is_record(first, alone=not (second or "").strip()):
             return _from_records(path, whole)

@@ -272,8 +272,8 @@ class Checkpoints:
     def _read(self, manager: ocp.CheckpointManager, step: int, **item: Any) -> Any:
         try:
             (value,) = manager.restore(step, args=ocp.args.Composite(**item)).values()
-        except jax.errors.JaxRuntimeError:
-            raise  # the device's: it has no room, perhaps
+        except (jax.errors.JaxRuntimeError, MemoryError):
+            raise  # the device's or the machine's: there is no room, perhaps
         except Exception as error:  # what orbax and TensorStore stumble over has no one type
             folder = self._path(manager, step)
             wrong = checksums.damage(folder)

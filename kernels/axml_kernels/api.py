@@ -180,10 +180,11 @@ def label_cross_entropy(
     end = first_label + known if num_labels is None else num_labels
     truth = Truth(
         checked_label_ids(label_ids, batch),
-        checked_weights(jnp.ones(batch) if weights is None else weights, batch),
+        checked_weights(jnp.ones(batch, jnp.float32) if weights is None else weights, batch),
         jnp.stack([jnp.asarray(label, jnp.int32) for label in (first_label, end)]),
     )
-    if chosen is chunked:
+    # Gradients of small weights, kept in float16 until a loss scale reaches them, would be zero.
+    if chosen is chunked and hidden.dtype != jnp.float16:
         return chunked.label_cross_entropy(hidden, queries, lengths, head, truth, precision)
     return cross_entropy(chosen.label_scores(hidden, queries, lengths, head, precision), truth)
 

@@ -22,7 +22,7 @@ def into_blocks(x: Array, size: int, axis: int) -> Array:
     """
     short = -x.shape[axis] % size
     x = jnp.pad(x, [(0, short if i == axis else 0) for i in range(x.ndim)])
-    x = x.reshape(*x.shape[:axis], -1, size, *x.shape[axis + 1 :])
+    x = x.reshape(*x.shape[:axis], x.shape[axis] // size, size, *x.shape[axis + 1 :])
     return jnp.moveaxis(x, axis, 0)
 
 

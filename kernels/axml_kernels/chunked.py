@@ -2,7 +2,8 @@
 
 Nothing of size B x T x L, B x L x D or B x L x F ever exists, forward or backward: forward saves
 the log-sum-exp of the scores [B, L] (and F bits per score where there is one fully connected layer
-and W1 comes first), backward recomputes each tile's weights from it.
+and W1 comes first), backward recomputes each tile's weights from it.  Of the cross entropy forward
+makes the gradients and saves them.
 
 Callers pass hidden states whose padding is zero and lengths of at least 1 (api.py sees to both).
 """

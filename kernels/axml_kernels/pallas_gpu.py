@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 from jax.lax import PrecisionLike
 
@@ -323,8 +322,7 @@ def attend_backward(plan: Plan, saved: Any, gradient: Array) -> tuple[Inputs]:
         narrow = d_values.astype(dtype)
         d_hidden += product("btf,df->btd", narrow, kernel, precision)
         d_kernel = product("btd,btf->df", hidden, narrow, precision).astype(kernel.dtype)
-    no_gradient = np.zeros(lengths.shape, jax.dtypes.float0)
-    return (Inputs(d_hidden.astype(dtype), d_queries, no_gradient, d_kernel, d_layers),)
+    return (Inputs(d_hidden.astype(dtype), d_queries, None, d_kernel, d_layers),)
 
 
 class Block(NamedTuple):

@@ -46,12 +46,11 @@ def loss(plan: Plan, inputs: Inputs, truth: Truth) -> Array:
         hidden, lengths, label_ids = documents
         tile = TileForward(plan, hidden, lengths, kernel, layers)
 
-        def add(costs: Array, numbered: tuple[Array, Array]) -> tuple[Array, None]:
+        def block(numbered: tuple[Array, Array]) -> Array:
             first, queries = numbered
-            return costs + document_costs(tile(queries)[0], label_ids, first, truth.labels[1]), None
+            return document_costs(tile(queries)[0], label_ids, first, truth.labels[1])
 
-        start = jnp.zeros(len(lengths), sum_dtype(hidden.dtype))
-        return lax.scan(add, start, (first_labels(blocks, truth), blocks))[0]
+        return lax.map(block, (first_labels(blocks, truth), blocks)).sum(axis=0)
 
     costs = lax.map(group, in_groups(plan, hidden, lengths, truth.label_ids))
     return weighted(from_blocks(costs, len(hidden), 0), truth.weights)
@@ -115,7 +114,7 @@ def loss_forward(plan: Plan, inputs: Inputs, truth: Truth) -> tuple[Array, tuple
         from_blocks(d_blocks, len(queries), 1).T.astype(queries.dtype),
         None if d_kernel is None else d_kernel.astype(hidden.dtype),
         like(d_layers, layers),
-        costs.astype(truth.weights.dtype),
+        jnp.where(truth.weights != 0, costs, 0).astype(truth.weights.dtype),
     )
     return weighted(costs, truth.weights), saved
 

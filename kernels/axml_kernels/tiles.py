@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 from jax.lax import PrecisionLike
 
@@ -42,7 +41,7 @@ class Inputs(NamedTuple):
 
     hidden: Array  # (B, T, D), zero at padding
     queries: Array  # (L, D)
-    lengths: Any  # (B,) int32, at least 1; as a gradient NumPy's empty float0
+    lengths: Any  # (B,) int32, at least 1; as a gradient None, which is zero
     kernel: Array | None  # (D, F): W1 where it comes first
     layers: Any  # the finish's
 
@@ -260,7 +259,7 @@ def attend_backward(
     d_inputs = Inputs(
         hidden=from_blocks(d_hidden, hidden.shape[0], 0),
         queries=from_blocks(d_blocks, queries.shape[0], 1).T.astype(queries.dtype),
-        lengths=np.zeros(lengths.shape, jax.dtypes.float0),
+        lengths=None,
         kernel=None if d_kernel is None else d_kernel.astype(hidden.dtype),
         layers=like(d_layers, layers),
     )

@@ -63,6 +63,13 @@ def test_a_text_format_tells_by_itself(format: str, compressed: bool, tmp_path: 
     assert read(path).taken_for.startswith(f"{format} (line 1 ")
 
 
+def test_a_line_may_be_as_long_as_there_are_labels(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    first, _, rest = FILES["pairs"].partition(" ")
+    path.write_text(f"{first}{' ' * (20 << 20)}{rest}")
+    check(read(path))
+
+
 @pytest.mark.parametrize("kind", ["csr_matrix", "csr_array", "csc_matrix", "coo_matrix"])
 def test_a_sparse_matrix(kind: str, tmp_path: Path) -> None:
     rows, columns = np.array([2, 0, 0, 0, 2]), np.array([2, 4, 3, 0, 1])

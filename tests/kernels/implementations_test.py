@@ -281,6 +281,34 @@ def test_parts_of_the_labels_add_up(implementation: str, counted: int) -> None:
 
 
 @EVERY
+def test_documents_without_true_labels(implementation: str) -> None:
+    inputs = random_inputs(WORKLOADS["one-layer"])
+    none = jnp.zeros((3, 0), jnp.int32)
+    found = label_cross_entropy(*inputs, none, implementation=implementation)
+    no_label = jnp.full((3, 1), -1, jnp.int32)
+    expected = label_cross_entropy(*inputs, no_label, implementation=implementation)
+    np.testing.assert_array_equal(found, expected)
+
+
+@EVERY
+def test_a_large_loss_scale_keeps_the_gradients_of_small_weights(implementation: str) -> None:
+    inputs = random_inputs(WORKLOADS["one-layer"], dtype="float16")
+    label_ids, _ = random_truth(3, 37)
+
+    def gradient(scale: float) -> Any:
+        def loss(queries: Any) -> Any:
+            given = inputs._replace(queries=queries)
+            weights = jnp.full(3, 1 / scale)
+            return scale * label_cross_entropy(
+                *given, label_ids, weights, implementation=implementation
+            )
+
+        return jax.grad(loss)(inputs.queries)
+
+    np.testing.assert_allclose(gradient(2.0**30), gradient(1.0), rtol=1e-2, atol=1e-3)
+
+
+@EVERY
 def test_a_document_without_weight_counts_nowhere(implementation: str) -> None:
     inputs = random_inputs(WORKLOADS["one-layer"])
     label_ids, _ = random_truth(3, 37)
@@ -289,6 +317,13 @@ def test_a_document_without_weight_counts_nowhere(implementation: str) -> None:
     found = label_cross_entropy(*bad, label_ids, weights, implementation=implementation)
     expected = label_cross_entropy(*inputs, label_ids, weights, implementation=implementation)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+    def total(weights: Any) -> Any:
+        return label_cross_entropy(*inputs, label_ids, weights, implementation=implementation)
+
+    costs = jax.grad(total)(weights)
+    assert costs[:2].all()
+    assert costs[2] == 0
 
 
 def tied_inputs(num_labels: int, seed: int) -> Inputs:

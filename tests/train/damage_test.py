@@ -149,19 +149,26 @@ def test_a_whole_state_that_cannot_be_read_is_not_set_aside(
     assert (latest / "5").is_dir()
 
 
-def test_a_device_without_room_is_no_damage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "error",
+    [
+        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory"),
+        MemoryError("out of memory: 9 GiB"),
+    ],
+)
+def test_a_device_or_a_machine_without_room_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     latest = two_states(tmp_path)
     as_before_checksums(latest / "5")
     checkpoints = Checkpoints(tmp_path)
 
     def fail(*_: object, **__: object) -> None:
-        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(ocp.CheckpointManager, "restore", fail)
-        with pytest.raises(jax.errors.JaxRuntimeError, match="out of memory"):
+        with pytest.raises(type(error), match="out of memory"):
             checkpoints.restore_latest(make_state(0))
     checkpoints.close()
     assert (latest / "5").is_dir()
