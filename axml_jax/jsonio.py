@@ -1,9 +1,10 @@
-"""Files written whole or not at all; JSON read with errors that name the file."""
+"""Files written whole or not at all, their sums; JSON read with errors that name the file."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import pathlib
@@ -122,6 +123,12 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
             "name of a file or folder, rename it.",
             file=path,
         ) from error
+
+
+def file_sum(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: str | os.PathLike[str], remedy: str = "") -> Any:

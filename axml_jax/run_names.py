@@ -5,13 +5,12 @@ Knows nothing of weights.
 
 from __future__ import annotations
 
-import hashlib
 import pathlib
 from typing import TYPE_CHECKING
 
 from axml_jax import runs
 from axml_jax.errors import InputError
-from axml_jax.jsonio import read_json, write_json
+from axml_jax.jsonio import file_sum, read_json, write_json
 from axml_jax.progress import say
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ def write_names(folder: pathlib.Path, store: Store) -> None:
         },
     )
     description = runs.read_description(folder)
-    sums = {name: _sum(folder / name) for name in _FILES}
+    sums = {name: file_sum(folder / name) for name in _FILES}
     if description.get(_SUMS) != sums:
         write_json(folder / "run.json", {**description, _SUMS: sums})
 
@@ -52,7 +51,7 @@ def require_names(folder: pathlib.Path) -> None:
         digest = kept.get(name) if isinstance(kept, dict) else None
         if digest is None:
             read_json(file)
-        elif not file.is_file() or _sum(file) != digest:
+        elif not file.is_file() or file_sum(file) != digest:
             raise InputError(
                 "this is not what the run wrote. The run's launch/train.py command, started "
                 "again, writes it anew from the store; or put back a copy.",
@@ -72,8 +71,3 @@ def mend_names(folder: pathlib.Path, store: Store) -> None:
     except InputError as error:
         say(f"{error.file} is damaged or changed: words and labels are written anew")
         write_names(folder, store)
-
-
-def _sum(file: pathlib.Path) -> str:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -25,13 +25,12 @@ from axml_jax.data.store_files import (
     TITLES,
     VECTORS,
     WORDS,
-    file_sum,
     fingerprint,
     read_array,
 )
 from axml_jax.data.text import Vocabulary
 from axml_jax.errors import InputError
-from axml_jax.jsonio import read_json
+from axml_jax.jsonio import file_sum, read_json
 
 
 class Split:

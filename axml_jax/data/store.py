@@ -41,13 +41,12 @@ from axml_jax.data.store_files import (
     TITLES,
     VECTORS,
     WORDS,
-    file_sum,
     fingerprint,
 )
 from axml_jax.data.text import Vocabulary
 from axml_jax.data.titles import Titles
 from axml_jax.errors import InputError
-from axml_jax.jsonio import write_json
+from axml_jax.jsonio import file_sum, write_json
 
 __all__ = [
     "SETTINGS",

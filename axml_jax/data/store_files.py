@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from axml_jax.errors import InputError
+from axml_jax.jsonio import file_sum
 
 DESCRIPTION = "store.json"
 WORDS = "words.json"
@@ -33,12 +34,6 @@ def split_files(split: str, has_ids: bool) -> list[str]:
     """Names of a split's files within the folder of the store."""
     names = [f"{split}/{name}.npy" for name in ARRAYS]
     return [*names, f"{split}/{IDS}"] if has_ids else names
-
-
-def file_sum(path: Path) -> str:
-    """SHA-256 of one file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fingerprint(path: Path, splits: Mapping[str, Any]) -> str:

@@ -7,14 +7,13 @@ about what happens to them later.  Knows nothing of what is in them.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import pathlib
 
 import orbax.checkpoint as ocp
 
 from axml_jax.errors import InputError
-from axml_jax.jsonio import read_json, write_json
+from axml_jax.jsonio import file_sum, read_json, write_json
 
 NAME = "checksums.json"
 # orbax writes these once more just before the rename; nothing is read of them.
@@ -50,7 +49,7 @@ def damage(folder: pathlib.Path) -> str:
         for name, digest in kept.items():
             if not (folder / name).is_file():
                 return f"{name} is missing"
-            if _digest(folder / name) != digest:
+            if file_sum(folder / name) != digest:
                 return f"{name} is not what its checksum says"
     except InputError as error:
         return f"{NAME}: {error.message.rstrip('.')}"
@@ -63,10 +62,5 @@ def _write(folder: pathlib.Path) -> None:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path: path.relative_to(folder).as_posix() for path in files}
     write_json(
-        folder / NAME, {name: _digest(path) for path, name in names.items() if name not in _LATER}
+        folder / NAME, {name: file_sum(path) for path, name in names.items() if name not in _LATER}
     )
-
-
-def _digest(path: pathlib.Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
