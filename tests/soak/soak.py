@@ -9,6 +9,7 @@ was not heeded in time, if an input crashed what read it, or if a part could not
 from __future__ import annotations
 
 import argparse
+import logging
 import re
 import resource
 import subprocess
@@ -109,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds_per_target", type=float, default=60.0, help="Of the fuzzer.")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
+    # orbax warns of each folder that is read without what the package wrote beside it.
+    logging.getLogger("absl").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="axml_soak_") as name:
         folder = Path(name)
         say("== kill -9, again and again")
