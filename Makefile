@@ -52,8 +52,8 @@ test: lint types
 	@$(BIN)/python -m pytest -q $(PYTEST_FLAGS)
 	@echo '== all passed: ruff check, ruff format, mypy, pytest'
 
-# In .cache/coverage a file of each process, hundreds of them; what was there is of other sources.
-error-paths: $(BIN)/.ready-dev
+# Parabel's errors need omikuji.  In .cache/coverage a file of each process, hundreds of them; what was there is of other sources.
+error-paths: $(BIN)/.ready-baselines
 	@rm -rf .cache/coverage && mkdir -p .cache/coverage
 	@echo '== pytest under coverage'
 	@$(BIN)/python -m coverage run -m pytest -q $(PYTEST_FLAGS)
@@ -138,6 +138,10 @@ $(BIN)/.ready-dev: setup.cfg pyproject.toml
 	$(call install,.[dev])
 	@$(plugin)
 	@touch $(BIN)/.ready $@
+
+$(BIN)/.ready-baselines: $(BIN)/.ready-dev
+	$(call install,.[dev,baselines])
+	@touch $@
 
 $(BIN)/.ready-soak: $(BIN)/.ready-dev
 	$(call install,.[dev,soak])
