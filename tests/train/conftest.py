@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
     from axml_jax.data.store import Store
 
 Train = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def collected_here() -> Iterator[None]:
+    """What a module's tests leave behind is told while its own filters hold, in its last test."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

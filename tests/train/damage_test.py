@@ -22,7 +22,7 @@ from tests.train.left_behind import LEFT_BEHIND
 
 Train = Callable[..., dict[str, Any]]
 
-pytestmark = [pytest.mark.usefixtures("compilation_cache"), LEFT_BEHIND]
+pytestmark = [pytest.mark.usefixtures("compilation_cache", "collected_here"), LEFT_BEHIND]
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "truncated": lambda content: content[: len(content) // 2],

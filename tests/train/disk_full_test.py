@@ -17,7 +17,7 @@ from tests.train.left_behind import LEFT_BEHIND
 
 Train = Callable[..., dict[str, Any]]
 
-pytestmark = [pytest.mark.usefixtures("compilation_cache"), LEFT_BEHIND]
+pytestmark = [pytest.mark.usefixtures("compilation_cache", "collected_here"), LEFT_BEHIND]
 
 # As a program of its own: the limit is one of the whole process.
 SCRIPT = """
