@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from axml_jax.data import table_one
-from axml_jax.data.corpus import Document, read_lines
+from axml_jax.data.corpus import COMPRESSED, Document, read_lines
 from axml_jax.data.readers.documents import CountedDocuments, Documents, Options
 from axml_jax.data.readers.line_aligned import open_line_aligned
 from axml_jax.errors import InputError
@@ -22,7 +22,6 @@ from axml_jax.progress import say
 from axml_jax.tables import show_table
 
 Splits = dict[str, Documents]
-_COMPRESSED = ("", ".gz", ".xz")
 
 
 class Files:
@@ -46,7 +45,7 @@ class Files:
         for name in names:
             if name in self._fetched:
                 return self._fetched[name]
-            for ending in _COMPRESSED:
+            for ending in ("", *COMPRESSED):
                 path = self.folder / f"{name}{ending}"
                 if path.exists():
                     return path
