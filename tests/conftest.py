@@ -88,11 +88,13 @@ def user_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]
 
 
 @pytest.fixture
-def heard_ctrl_c() -> Iterator[None]:
-    """A test, and programs that it starts, hear SIGINT; those of a shell's background do not."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def heard_signals() -> Iterator[None]:
+    """A test, and programs that it starts, hear what a shell's background or nohup ignores."""
+    ignored = (signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ignored}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ def test_too_little_memory_is_one_line(
     assert done.stderr.startswith(f"error: there is not enough memory: {cause}")
 
 
-@pytest.mark.usefixtures("heard_ctrl_c")
+@pytest.mark.usefixtures("heard_signals")
 @pytest.mark.parametrize(
     ("name", "status", "told"),
     [("SIGTERM", 143, "SIGTERM"), ("SIGINT", 130, "Ctrl-C"), ("SIGHUP", 129, "SIGHUP")],

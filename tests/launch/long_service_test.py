@@ -103,7 +103,7 @@ def interrupted(command: list[str], place: Path, number: int, environment: dict[
     return told
 
 
-@pytest.mark.usefixtures("heard_ctrl_c")
+@pytest.mark.usefixtures("heard_signals")
 def test_what_an_interrupted_one_leaves_is_not_taken_for_whole(
     root: Path, tiny_run: Path, tmp_path: Path, launch: Launch, launch_environment: dict[str, str]
 ) -> None:

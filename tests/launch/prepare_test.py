@@ -177,7 +177,7 @@ def test_bad_input_is_one_line(
     assert not (tmp_path / "store").exists()
 
 
-@pytest.mark.usefixtures("heard_ctrl_c")
+@pytest.mark.usefixtures("heard_signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_store_is_no_store_and_the_same_command_makes_it(
     root: Path, user_environment: dict[str, str], tmp_path: Path, number: int

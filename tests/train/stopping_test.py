@@ -181,7 +181,7 @@ def test_a_signal_cuts_a_validation_short_and_the_next_start_begins_with_it(
     assert len(predicted) == count
 
 
-@pytest.mark.usefixtures("heard_ctrl_c")
+@pytest.mark.usefixtures("heard_signals")
 def test_a_validation_cut_short_and_the_time_up_is_stopped_by_the_signal(
     train_on_one: Train,
     config: Config,
