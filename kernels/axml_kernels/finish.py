@@ -1,6 +1,6 @@
 """What follows the averages of a tile: nothing, any layers, or exactly one.
 
-Averages are [B, G, C]: a tile's documents, features, labels.  Knows nothing of attention or loops.
+Averages are [B, C, G]: a tile's documents, labels, features.  Knows nothing of attention or loops.
 """
 
 from collections.abc import Callable
@@ -16,8 +16,6 @@ from axml_kernels.reference import product, sum_dtype
 from axml_kernels.tiling import project_first
 
 WORD = 32
-# Documents up to which a further layer is applied to one after the other.
-UNROLLED = 8
 
 
 class Layers(NamedTuple):
@@ -59,7 +57,7 @@ class Finish(Protocol):
         average: Callable[[], Array],
         precision: PrecisionLike,
     ) -> tuple[Array, Any]:
-        """e [B, G, C] and the tile's share of the sums.
+        """e [B, C, G] and the tile's share of the sums.
 
         `average` computes the averages again, for those who need them.
         """
@@ -74,12 +72,12 @@ class Finish(Protocol):
 class Plain:
     """Whatever `apply` makes of the averages; e is their gradient, got from them once more.
 
-    For label_attention: the averages themselves, [B, C, G].
+    For label_attention: the averages themselves.
     """
 
     def apply(self, layers: Any, average: Array, precision: PrecisionLike) -> Array:
         del layers, precision
-        return jnp.swapaxes(average, 1, 2)
+        return average
 
     def forward(self, layers: Any, average: Array, precision: PrecisionLike) -> tuple[Array, Any]:
         return self.apply(layers, average, precision), ()
@@ -123,17 +121,17 @@ class Stack(Plain):
     def apply(self, layers: Layers, average: Array, precision: PrecisionLike) -> Array:
         z, biases = average, layers.biases
         if len(biases) > len(layers.kernels):
-            z, biases = jax.nn.relu(z + biases[0][None, :, None]), biases[1:]
+            z, biases = jax.nn.relu(z + row(biases[0])), biases[1:]
         for kernel, bias in zip(layers.kernels, biases, strict=True):
-            z = each_document(kernel, z.astype(kernel.dtype), precision)
-            z = jax.nn.relu(z + bias[None, :, None])
+            z = product("bcf,fg->bcg", z.astype(kernel.dtype), kernel, precision)
+            z = jax.nn.relu(z + row(bias))
         return weighted_sum(z, layers.output) + layers.output_bias
 
 
 class One:
     """Averages that are projected already, and no further layer: scores [B, C].
 
-    u [B, F, C] the averages, on_f = [u_f + bias_f > 0], packed as bits.  With e_f = dscore on_f
+    u [B, C, F] the averages, on_f = [u_f + bias_f > 0], packed as bits.  With e_f = dscore on_f
     nobody needs u again:
 
         dA = (values output) . e          dvalues = output sum_c A e
@@ -144,7 +142,7 @@ class One:
         self, layers: Layers, average: Array, precision: PrecisionLike
     ) -> tuple[Array, Any]:
         del precision
-        z = average + layers.biases[0][None, :, None]
+        z = average + row(layers.biases[0])
         score = weighted_sum(jnp.maximum(z, 0), layers.output) + layers.output_bias
         return score, z > 0
 
@@ -155,7 +153,7 @@ class One:
         return unpack(packed, layers.output.shape[0])
 
     def weigh(self, layers: Layers, values: Array) -> Array:
-        return (values * layers.output[None, None, :]).astype(values.dtype)
+        return (values * row(layers.output)).astype(values.dtype)
 
     def start(self, layers: Layers) -> Any:
         return jnp.zeros_like(layers.output), jnp.zeros_like(layers.output_bias)
@@ -169,8 +167,8 @@ class One:
         precision: PrecisionLike,
     ) -> tuple[Array, Any]:
         del average, precision
-        e = jnp.where(kept, gradient[:, None, :], 0)
-        return e, (e.sum(axis=(0, 2)), gradient.sum())
+        e = jnp.where(kept, gradient[:, :, None], 0)
+        return e, (e.sum(axis=(0, 1)), gradient.sum())
 
     def conclude(
         self, layers: Layers, values: Array, d_values: Array, sums: Any
@@ -178,7 +176,7 @@ class One:
         on, d_output_bias = sums
         d_output = (values * d_values).sum(axis=(0, 1)) + layers.biases[0] * on
         d_layers = Layers((), (layers.output * on,), d_output, d_output_bias)
-        return d_values * layers.output[None, None, :], d_layers
+        return d_values * row(layers.output), d_layers
 
 
 PLAIN, STACK, ONE = Plain(), Stack(), One()
@@ -204,36 +202,31 @@ def arranged(
     return (STACK if layers.kernels else ONE), kernels[0], layers
 
 
-def each_document(kernel: Array, z: Array, precision: PrecisionLike) -> Array:
-    """sum_f kernel[f,g] z[b,f,c] as [B, G, C].
-
-    A few documents (a group on the CPU) go one by one: as a whole z would be reordered first.
-    """
-    if z.shape[0] > UNROLLED:
-        return product("bfc,fg->bgc", z, kernel, precision)
-    return jnp.stack([product("fg,fc->gc", kernel, one, precision) for one in z])
+def row(features: Array) -> Array:
+    """[G] as [1, 1, G], beside averages [B, C, G]."""
+    return features[None, None, :]
 
 
 def weighted_sum(z: Array, output: Array) -> Array:
-    """sum_f z[b,f,c] output[f]; as a matrix product it would reorder z first."""
-    return (z * output[None, :, None]).sum(axis=1)
+    """sum_f z[b,c,f] output[f]."""
+    return (z * row(output)).sum(axis=2)
 
 
 def pack(on: Array) -> Array:
-    """Booleans [B, F, C] as bits, [B, F / 32 rounded up, C] uint32."""
-    batch, features, labels = on.shape
-    on = jnp.pad(on, ((0, 0), (0, -features % WORD), (0, 0)))
-    on = on.reshape(batch, -1, WORD, labels).astype(jnp.uint32)
-    return (on << bit_numbers()).sum(axis=2, dtype=jnp.uint32)
+    """Booleans [B, C, F] as bits, [B, C, F / 32 rounded up] uint32."""
+    batch, labels, features = on.shape
+    on = jnp.pad(on, ((0, 0), (0, 0), (0, -features % WORD)))
+    on = on.reshape(batch, labels, -1, WORD).astype(jnp.uint32)
+    return (on << bit_numbers()).sum(axis=3, dtype=jnp.uint32)
 
 
 def unpack(bits: Array, features: int) -> Array:
-    """The inverse of pack: booleans [B, F, C]."""
-    batch, _, labels = bits.shape
-    on = (bits[:, :, None, :] >> bit_numbers()) & 1
-    return on.reshape(batch, -1, labels)[:, :features].astype(bool)
+    """The inverse of pack: booleans [B, C, F]."""
+    batch, labels, _ = bits.shape
+    on = (bits[:, :, :, None] >> bit_numbers()) & 1
+    return on.reshape(batch, labels, -1)[:, :, :features].astype(bool)
 
 
 def bit_numbers() -> Array:
     """0 .. 31 along the axis of the bits of a word."""
-    return jnp.arange(WORD, dtype=jnp.uint32)[None, None, :, None]
+    return jnp.arange(WORD, dtype=jnp.uint32)[None, None, None, :]

@@ -165,8 +165,8 @@ def projected(inputs: Inputs, precision: PrecisionLike) -> Array:
 def block_averages(
     plan: Plan, inputs: Inputs, values: Array, queries: Array
 ) -> tuple[Array, Array]:
-    """The averages [B, G, C] of the labels of these queries, and the log-sum-exp [B, C]."""
-    average, log_sum = pallas_triton.averages(
+    """The averages [B, C, G] of the labels of these queries, and the log-sum-exp [B, C]."""
+    return pallas_triton.averages(
         inputs.hidden,
         queries,
         values,
@@ -175,7 +175,6 @@ def block_averages(
         plan.precision,
         plan.interpret,
     )
-    return jnp.swapaxes(average, 1, 2), log_sum
 
 
 def fused_block(
@@ -341,15 +340,14 @@ def upper_gradients(
     layers, precision = inputs.layers, plan.precision
 
     def narrow(e: Array) -> tuple[Array, Array]:
-        e = jnp.swapaxes(e, 1, 2).astype(values.dtype)
+        e = e.astype(values.dtype)
         return e, e.astype(jnp.float32)
 
     def averaged() -> Array:
         return block_averages(plan, inputs, values, some.queries)[0]
 
     if plan.fused:
-        bits = jnp.swapaxes(some.kept[1], 1, 2).astype(jnp.uint32)
-        kept = plan.finish.unpacked(layers, bits)
+        kept = plan.finish.unpacked(layers, some.kept[1].astype(jnp.uint32))
         e, share = plan.finish.backward(layers, some.gradient, kept, averaged, precision)
         e, wide = narrow(e)
         # The averages are gone, but score = output_bias + sum_f on_f output_f (average_f + bias_f).
@@ -360,7 +358,7 @@ def upper_gradients(
     average = averaged()
     e, share = plan.finish.backward(layers, some.gradient, (), lambda: average, precision)
     e, wide = narrow(e)
-    return e, (wide * jnp.swapaxes(average, 1, 2)).sum(axis=2), share
+    return e, (wide * average).sum(axis=2), share
 
 
 attend.defvjp(attend_forward, attend_backward)

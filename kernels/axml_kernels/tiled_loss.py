@@ -72,7 +72,7 @@ def tile_loss(
     powers = jnp.exp(scores - scores.max(axis=1)[:, None, :])
     narrow = powers.astype(group.hidden.dtype)
     factor = 1 / powers.sum(axis=1)
-    average = weighted_average(group.values, narrow, plan.precision) * factor[:, None, :]
+    average = weighted_average(group.values, narrow, plan.precision) * factor[:, :, None]
     result, kept = plan.finish.forward(layers, average, plan.precision)
     cost, pull = jax.vjp(lambda s: document_costs(s, label_ids, first, end), result)
     (gradient,) = pull(weights)

@@ -20,6 +20,7 @@ from axml_kernels.blocks import (
     kept_as_is,
     label_blocks,
     padding_mask,
+    stand_ins,
     tile_scores,
     weighted_average,
 )
@@ -67,15 +68,15 @@ class TileForward:
     """A group of documents, ready for its blocks of labels."""
 
     def __init__(self, plan: Plan, hidden: Array, lengths: Array, kernel: Any, layers: Any) -> None:
-        self.plan, self.layers, self.hidden = plan, layers, hidden
+        self.plan, self.layers = plan, layers
+        self.hidden, self.real = stand_ins(hidden, lengths)
         self.values = as_left_operand(project(hidden, kernel, plan.precision))
-        self.mask = padding_mask(hidden, lengths)
 
     def __call__(self, queries: Array) -> tuple[Array, tuple[Array, Any]]:
         """A tile's result; its log-sum-exp [B, C] and what its finish keeps."""
         precision = self.plan.precision
-        scores = tile_scores(self.hidden, queries, self.mask, precision)
-        average, log_sum = averages(self.values, scores, precision)
+        scores = product("btd,cd->btc", self.hidden, queries, precision)
+        average, log_sum = averages(self.values, scores, self.real, precision)
         result, kept = self.plan.finish.forward(self.layers, average, precision)
         return result, (log_sum, self.plan.finish.packed(kept))
 
@@ -158,7 +159,7 @@ def add_tile(
       queries: The block's, [C, D].
       attention: A [B, T, C] but for a factor per label, the same in hidden's dtype, and that
         factor [B, C] (None: 1).
-      e: [B, G, C] and
+      e: [B, C, G] and
       share: as the finish's `backward` gives them.
 
     Returns:
@@ -166,20 +167,20 @@ def add_tile(
     """
     precision, dtype = plan.precision, group.hidden.dtype
     powers, narrow, factor = attention
-    d_weights = product("btg,bgc->btc", group.weighted, e.astype(dtype), precision)
+    d_weights = product("btg,bcg->btc", group.weighted, e.astype(dtype), precision)
     # Not average . d_average, its equal: from the same weights, whose sum is one but for rounding,
     # the score gradients sum to zero.
     total = powers.sum(axis=1)
     drift = (powers * d_weights).sum(axis=1) / total
     d_scores = powers * (d_weights - drift[:, None, :])
     if factor is not None:
-        d_scores, e = d_scores * factor[:, None, :], e * factor[:, None, :]
+        d_scores, e = d_scores * factor[:, None, :], e * factor[:, :, None]
     d_scores = d_scores.astype(dtype)
     flat = d_scores.reshape(-1, d_scores.shape[2])
     d_queries = product("dr,rc->dc", group.columns, flat, precision)
     added = Sums(
         sums.hidden + product("btc,cd->btd", d_scores, queries, precision),
-        sums.values + product("btc,bgc->btg", narrow, e.astype(dtype), precision),
+        sums.values + product("btc,bcg->btg", narrow, e.astype(dtype), precision),
         jax.tree.map(jnp.add, sums.shares, share),
     )
     return added, d_queries

@@ -28,10 +28,10 @@ def interpreted_unless_on_a_gpu() -> Iterator[None]:
             yield
 
 
-def every_length(num_labels: int, layers: tuple[int, ...], dtype: str) -> Inputs:
+def every_length(num_labels: int, layers: tuple[int, ...], dtype: str, seed: int = 0) -> Inputs:
     """Documents of 1, 2, .. T tokens."""
     tokens = 40
-    inputs = random_inputs(Workload(tokens, tokens, 64, num_labels, layers), dtype=dtype)
+    inputs = random_inputs(Workload(tokens, tokens, 64, num_labels, layers), seed, dtype)
     return inputs._replace(lengths=jnp.arange(1, tokens + 1, dtype=jnp.int32))
 
 
@@ -40,8 +40,10 @@ def every_length(num_labels: int, layers: tuple[int, ...], dtype: str) -> Inputs
 def test_every_length_and_label_counts_around_a_block(
     num_labels: int, layers: tuple[int, ...]
 ) -> None:
-    inputs = every_length(num_labels, layers, "float32")
-    accuracy.check([inputs], ["chunked", "pallas"], precision="highest")
+    # Of few labels, several cases: one alone may have a reference that errs by luck less.
+    seeds = range(1 if num_labels > 16 else 4)
+    cases = [every_length(num_labels, layers, "float32", seed) for seed in seeds]
+    accuracy.check(cases, ["chunked", "pallas"], precision="highest")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])

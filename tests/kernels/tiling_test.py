@@ -52,7 +52,7 @@ def test_order_of_projection(name: str, first: bool) -> None:
 
 @pytest.mark.parametrize("features", [1, 31, 32, 33, 64])
 def test_bits_come_back(features: int) -> None:
-    on = np.random.default_rng(features).random((2, features, 3)) < 0.5
+    on = np.random.default_rng(features).random((2, 3, features)) < 0.5
     bits = pack(jnp.asarray(on))
-    assert bits.shape == (2, -(-features // 32), 3)
+    assert bits.shape == (2, 3, -(-features // 32))
     np.testing.assert_array_equal(unpack(bits, features), on)
