@@ -10,11 +10,12 @@ rest uses; then `label_attention.py` on the paper's shapes.  The second runs the
 fails; only the tiles, which may make the kernels the default, need that no test of the kernels has
 failed.  Running out of time is no failure of a test.
 
-Nothing is downloaded; what must be there is jax for the card, jaxtyping, flax, optax, orbax,
-numpy, scipy, absl-py and pytest (torch is the rival, matplotlib draws).
+Nothing is downloaded; what must be there is jax for the card, jaxtyping, flax, optax, numpy,
+scipy, absl-py and pytest (torch is the rival, matplotlib draws).
 
 To keep afterwards: kernels/axml_kernels/tuned_tiles.json, by which the Pallas kernels become the
-default on this card where they won, and the new files in benchmarks/results.
+default on this card where they won, and the new files in benchmarks/results; with --out all of them
+are in that folder.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ MINUTES = 8.7
 RESERVE_SECONDS = 20
 GRACE_SECONDS = 8
 # Imported by what runs here, beside the standard library; jax is asked for its devices.
-NEEDED = ("absl", "flax", "jaxtyping", "numpy", "optax", "orbax", "pytest", "scipy")
+NEEDED = ("absl", "flax", "jaxtyping", "numpy", "optax", "pytest", "scipy")
 
 
 class Part(NamedTuple):

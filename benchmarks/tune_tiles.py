@@ -285,6 +285,7 @@ def main(_: Any) -> None:
     tuning = Tuning(device, flags.FLAGS.repeats, flags.FLAGS.minutes)
     tuning.run(CASES)
     show(tuning, device.card)
+    out = Path(flags.FLAGS.out) if flags.FLAGS.out else None
     path = report.write(
         f"tiles_{report.slug(device.card)}",
         {
@@ -293,13 +294,15 @@ def main(_: Any) -> None:
             "verdicts": tuning.verdicts,
             "left_out": tuning.left_out,
         },
-        Path(flags.FLAGS.out) if flags.FLAGS.out else None,
+        out,
     )
+    if out is not None:
+        (out / TABLE.name).write_bytes(TABLE.read_bytes())
     print(path.name, TABLE.name)
 
 
 if __name__ == "__main__":
     flags.DEFINE_float("minutes", 3.0, "time to spend; what did not fit is named")
-    flags.DEFINE_string("out", None, "folder of the report; benchmarks/results by default")
+    flags.DEFINE_string("out", None, "folder of the report and a copy of the table")
     flags.DEFINE_integer("repeats", 5, "timed rounds of each candidate", lower_bound=1)
     app.run(main)

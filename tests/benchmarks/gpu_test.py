@@ -133,7 +133,7 @@ def test_only_a_failing_test_keeps_the_tuner_from_running(
         gpu, "command", lambda part, seconds, out: [sys.executable, "-c", scripts[part]]
     )
     with pytest.raises(SystemExit) as end:
-        gpu.run_all(gpu.DEFAULT_PARTS, 0.1, [])
+        gpu.run_all(gpu.DEFAULT_PARTS, 0.2, [])
     assert end.value.code == 1
     assert written.exists()
     assert told in capsys.readouterr().out
