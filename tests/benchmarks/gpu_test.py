@@ -13,7 +13,6 @@ import pytest
 
 from benchmarks import gpu
 
-
 # Runs a script as far as its flags.
 PARSE = """
 import runpy, sys
