@@ -155,7 +155,7 @@ def test_only_the_passes_that_are_timed_are_compiled_and_checked() -> None:
     about, ready = measure.get_ready(entry, TINY, False, ["training"], 1e9)
     assert ready is not None
     assert about["temporary_bytes"].keys() == ready.seconds.keys() == {"training"}
-    assert len(about["errors"]) == 4 + 2 * len(TINY.layers) + 2
+    assert len(about["errors"]) == 4 + 2 * len(TINY.layers)
     assert all(name.startswith("training ") for name in about["errors"])
 
 
@@ -207,7 +207,7 @@ def test_a_third_of_a_shape_s_time_is_kept_for_timing(root: Path, tmp_path: Path
 import sys
 from absl import flags
 from benchmarks import label_attention as bench, timing
-flags.FLAGS(["x", "--minutes=6", "--matrix=16"])
+flags.FLAGS(["x", "--minutes=5.7", "--matrix=16"])
 now = [0.0]
 timing.time.monotonic = lambda: now[0]
 def get_ready(entry, *arguments):
@@ -220,7 +220,7 @@ b = bench.Benchmark("")
 found = {}
 b.time_shape(None, b.entries, [], found, "shape", b.part)
 assert len(given[0][0]) == 4, given
-assert given[0][1] == 120, given
+assert round(given[0][1]) == 102, given
 print([key for key in found if "skipped" in found[key]])
 """
     done = subprocess.run(
