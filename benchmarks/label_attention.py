@@ -24,6 +24,8 @@ timed (`tolerances`; relative errors of whole arrays).  Rivals take turns (bench
 - Memory: what the compiler sets aside beside arguments and results (`temporary_bytes`), and the
   peak of one gradient in a process of its own (benchmarks/label_attention_memory.py).
 - `sweep`: both against the number of labels, drawn in NAME.png.
+- By default a GPU has no `reference`, and fewer contenders on the third shape and after; each task
+  has a share of --minutes (benchmarks/label_attention_plan.py; `tasks`: planned and taken).
 
 Not measured: compilation, moving data to the device, the encoder, label_top_k, training as a whole,
 several devices.  At a hundred labels on a GPU the figure is that of starting kernels from Python.
@@ -36,6 +38,8 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,51 +54,21 @@ from axml_jax import flags as axml_flags
 from axml_jax.tables import show_table
 from axml_kernels.workloads import WORKLOADS, Workload
 from benchmarks import label_attention_memory as memory
+from benchmarks import label_attention_plan as planning
 from benchmarks import label_attention_plot as plot
 from benchmarks import label_attention_rivals as rivals
 from benchmarks import report
-from benchmarks.contenders import (
-    PRECISIONS,
-    Entry,
-    about_torch,
-    device_name,
-    is_fine,
-)
-from benchmarks.label_attention_measure import (
-    BASELINE,
-    compare,
-    get_ready,
-    operations,
-    rows_of,
-)
+from benchmarks.contenders import PRECISIONS, Entry, about_torch, device_name, is_fine
+from benchmarks.label_attention_measure import BASELINE, compare, get_ready, operations, rows_of
 from benchmarks.matrix_rate import matrix_rates
 from benchmarks.tasks import no_progress, run_tasks
 from benchmarks.timing import Clock, time_all
 
-# By kind of device.  Workloads in order of importance: the last are left out first.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "cpu": {
-        "workloads": ["eurlex-cpu", "pydocs-cpu", "reuters-cpu"],
-        "dtypes": ["float32"],
-        "sweep": Workload(4, 128, 128, 0, (64,)),
-        "sweep_dtype": "float32",
-        "sweep_labels": [1000 * 2**i for i in range(7)],
-        "matrix": 2048,
-    },
-    "gpu": {
-        "workloads": ["eurlex", "wiki10-31k", "amazoncat-13k", "wikilshtc", "rcv1"],
-        "dtypes": ["bfloat16", "float32"],
-        "sweep": Workload(16, 128, 512, 0, (256,)),
-        "sweep_dtype": "bfloat16",
-        "sweep_labels": [1_000, 4_000, 16_000, 64_000, 250_000, 1_000_000],
-        "matrix": 8192,
-    },
-}
 _WORKLOADS = flags.DEFINE_list("workloads", None, "Shapes by name; by default the device's own.")
 _DTYPES = flags.DEFINE_list("dtypes", None, "float32, tf32, bfloat16; by default the device's own.")
-_CONTENDERS = flags.DEFINE_list("contenders", list(rivals.METHODS), "What to compare.")
+_CONTENDERS = flags.DEFINE_list("contenders", None, "What to compare; likewise.")
 _RAGGED = flags.DEFINE_boolean("ragged", False, "Documents of all lengths instead of full ones.")
-_REPEATS = flags.DEFINE_integer("repeats", 7, "Timed rounds.", lower_bound=1)
+_REPEATS = flags.DEFINE_integer("repeats", None, "Timed rounds; likewise.", lower_bound=1)
 _MINUTES = flags.DEFINE_float("minutes", 30, "Time for all; what does not fit is skipped.", 0.0)
 _MEMORY_GB = flags.DEFINE_float(
     "memory_gb", None, "Contenders that keep every array are left out above this size; by default "
@@ -111,8 +85,8 @@ class Benchmark:
 
     def __init__(self, cache: str) -> None:
         self.kind = "cpu" if jax.default_backend() == "cpu" else "gpu"
-        defaults = DEFAULTS[self.kind]
-        self.clock = Clock(_MINUTES.value)
+        defaults = planning.DEFAULTS[self.kind]
+        self.clock = self.part = Clock(_MINUTES.value)  # of all, of the task
         self.advance: Callable[..., None] = no_progress
         self.environment: dict[str, str] = {}
         if self.kind == "gpu":  # compiled here, loaded where memory is measured
@@ -122,13 +96,13 @@ class Benchmark:
                 "JAX_COMPILATION_CACHE_DIR": cache,
                 "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             }
-        dtypes = defaults["dtypes"] if _DTYPES.value is None else _DTYPES.value
-        self.entries = [Entry(method, dtype) for dtype in dtypes for method in _CONTENDERS.value]
-        if rivals.BASELINE in _CONTENDERS.value:  # it is what the others are compared with
-            self.entries = [BASELINE, *(entry for entry in self.entries if entry != BASELINE)]
+        self.repeats = _REPEATS.value or defaults.repeats
+        self.names = workload_names(self.kind)
+        self.entries, self.few = (chosen(some) for some in (defaults.entries, defaults.few))
+        sweep = defaults.sweep_entries
+        self.sweep_entries = chosen(sweep, sweep[0].precision)
         self.most_bytes = 1e9 * _MEMORY_GB.value if _MEMORY_GB.value else default_bound(self.kind)
-        self.sweep_entries = sweep_entries(defaults["sweep_dtype"])
-        self.matrix = _MATRIX.value or defaults["matrix"]
+        self.matrix = _MATRIX.value or defaults.matrix
         self.rates: dict[str, dict[str, float | None]] = {}
         self.measure_rates()
         self.results: dict[str, Any] = {
@@ -139,6 +113,7 @@ class Benchmark:
             "plot": None,
             "skipped": [],
             "sweep": None,
+            "tasks": [],
             "tolerances": {
                 name: dict(zip(("scores", "gradients"), both, strict=True))
                 for name, both in rivals.TOLERANCES.items()
@@ -147,12 +122,16 @@ class Benchmark:
         }
 
     def time_shape(self, workload: Workload, entries: Sequence[Entry], passes: Sequence[str],
-                   found: dict[str, Any], title: str) -> None:  # fmt: skip
-        """Checks and times contenders on a shape; results go to found, by contender."""
+                   found: dict[str, Any], title: str, clock: Clock) -> None:  # fmt: skip
+        """Checks and times contenders on a shape; results go to found, by contender.
+
+        What is not ready when a third of the time is left is skipped.
+        """
         ready = {}
+        until = clock.part(1 - planning.TIMING_PART)
         for entry in entries:
             self.advance(0, note=f"{title}: {entry}")
-            if self.clock.left():
+            if until.left():
                 about, one = get_ready(entry, workload, _RAGGED.value, passes, self.most_bytes)
                 found[str(entry)] = about
                 if one is not None:
@@ -160,32 +139,47 @@ class Benchmark:
             else:
                 found[str(entry)] = self.skip(f"{title}, {entry}: time")
             self.advance()
-        for entry, times in time_all(ready, passes, _REPEATS.value, self.clock).items():
-            found[str(entry)].update(times)
+        into = {entry: found[str(entry)] for entry in ready}
+        time_all(ready, passes, self.repeats, clock, found=into)
 
     def skip(self, what: str) -> dict[str, str]:
         """Notes what did not fit into the time."""
         self.results["skipped"].append(what)
         return {"skipped": "no time was left"}
 
-    def measure_memory(self, workloads: dict[int, Workload], entries: Sequence[Entry],
-                       found: dict[int, dict[str, Any]], title: str) -> None:  # fmt: skip
+    def measure_memory(self, workloads: dict[Any, Workload], entries: Sequence[Entry],
+                       found: dict[Any, dict[str, Any]], title: str) -> None:  # fmt: skip
         """Measures each contender that ran on each shape, in processes of their own."""
+
+        def measure(entry: Entry, keys: list[Any]) -> list[Any]:
+            if not self.part.left():
+                return [self.skip(f"{title}, {entry}: memory")] * len(keys)
+            shapes = [workloads[key] for key in keys]
+            more = 15 if self.kind == "gpu" else 60
+            return memory.peaks(
+                *entry, shapes, _RAGGED.value, more + self.part.left(), self.environment
+            )
+
+        jobs = []
         for entry in entries:
-            ran = [n for n in workloads if is_fine(found[n][str(entry)])]
+            ran = [key for key in workloads if is_fine(found[key].get(str(entry), {}))]
             # On a GPU one process can measure growing shapes; see label_attention_memory.
-            for numbers in [ran] if self.kind == "gpu" and ran else [[n] for n in ran]:
+            together = [ran] if self.kind == "gpu" and ran else [[key] for key in ran]
+            jobs += [(entry, keys) for keys in together]
+        # On a CPU they would be in each other's way; a card's allocators count their own bytes.
+        pool = ThreadPoolExecutor(planning.PROCESSES if self.kind == "gpu" else 1)
+        try:
+            for (entry, keys), job in [(one, pool.submit(measure, *one)) for one in jobs]:
                 self.advance(0, note=f"{title}, memory: {entry}")
-                if not self.clock.left():
-                    about: list[Any] = [self.skip(f"{title}, {entry}: memory")] * len(numbers)
-                else:
-                    shapes = [workloads[n] for n in numbers]
-                    about = memory.peaks(
-                        *entry, shapes, _RAGGED.value, 60 + self.clock.left(), self.environment
-                    )
-                for number, one in zip(numbers, about, strict=True):
-                    found[number][str(entry)]["peak"] = one
-            self.advance()
+                for key, one in zip(keys, job.result(), strict=True):
+                    found[key][str(entry)]["peak"] = one
+                self.advance()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # results are written first
+
+    def entries_of(self, name: str) -> list[Entry]:
+        """What is timed on a named workload."""
+        return self.few if name in self.names[2:] else self.entries
 
     def time_case(self, name: str) -> None:
         """A named workload: errors, times, temporary memory."""
@@ -196,27 +190,42 @@ class Benchmark:
             "operations": operations(workload),
             "contenders": found,
         }
-        self.time_shape(workload, self.entries, rivals.PASSES, found, name)
+        self.time_shape(workload, self.entries_of(name), rivals.PASSES, found, name, self.part)
 
-    def weigh_case(self, name: str) -> None:
-        """A named workload: peak memory."""
-        case, workload = self.results["cases"][name], WORKLOADS[name]
-        self.measure_memory({0: workload}, self.entries, {0: case["contenders"]}, name)
+    def weigh_cases(self, names: Sequence[str]) -> None:
+        """Named workloads: peak memory."""
+        timed = [name for name in names if name in self.results["cases"]]
+        found = {name: self.results["cases"][name]["contenders"] for name in timed}
+        shapes = {name: WORKLOADS[name] for name in timed}
+        self.measure_memory(shapes, self.few, found, ", ".join(names))
 
     def sweep(self) -> None:
         """Time and memory against the number of labels, and the picture of both."""
-        defaults = DEFAULTS[self.kind]
-        shapes = {n: defaults["sweep"]._replace(num_labels=n) for n in sweep_labels(self.kind)}
+        defaults = planning.DEFAULTS[self.kind]
+        shapes = {n: defaults.sweep._replace(num_labels=n) for n in sweep_labels(self.kind)}
         found: dict[int, dict[str, Any]] = {n: {} for n in shapes}
-        shape = defaults["sweep"]._asdict()
+        shape = defaults.sweep._asdict()
         del shape["num_labels"]
         self.results["sweep"] = {
             "workload": shape,
             "points": [{"num_labels": n, "contenders": found[n]} for n in shapes],
         }
-        for number, workload in shapes.items():
-            title = f"{number:,} labels"
-            self.time_shape(workload, self.sweep_entries, [memory.PASS], found[number], title)
+        seconds = [
+            planning.shape_seconds(one, self.sweep_entries, [memory.PASS], self.repeats)
+            for one in shapes.values()
+        ]
+        rest = sum(seconds) + planning.memory_seconds(list(shapes.values()), self.sweep_entries)
+        for (number, workload), needed in zip(shapes.items(), seconds, strict=True):
+            clock = self.part if self.kind == "cpu" else self.part.part(needed / rest)
+            rest -= needed
+            self.time_shape(
+                workload,
+                self.sweep_entries,
+                [memory.PASS],
+                found[number],
+                f"{number:,} labels",
+                clock,
+            )
         self.measure_memory(shapes, self.sweep_entries, found, "sweep")
         path = results_folder() / f"{results_name()}.png"
         if plot.draw(self.results["sweep"], device_name(), path):
@@ -224,7 +233,8 @@ class Benchmark:
 
     def measure_rates(self) -> None:
         """The rate of matrix products: at the beginning and the end, the larger one counts."""
-        precisions = sorted({entry.precision for entry in [*self.entries, *self.sweep_entries]})
+        entries = [*self.entries, *self.few, *self.sweep_entries]
+        precisions = sorted({entry.precision for entry in entries})
         for precision, found in matrix_rates(precisions, self.matrix).items():
             before = self.rates.setdefault(precision, found)
             for who, rate in found.items():
@@ -234,9 +244,10 @@ class Benchmark:
     def compare_all(self) -> None:
         """Shares of the floor and ratios, from what has been measured so far."""
         for case in self.results["cases"].values():
-            compare(case["contenders"], self.floors(self.entries, case["operations"]))
+            entries = [*self.entries, *self.few]
+            compare(case["contenders"], self.floors(entries, case["operations"]))
         for point in (self.results["sweep"] or {"points": []})["points"]:
-            shape = DEFAULTS[self.kind]["sweep"]._replace(num_labels=point["num_labels"])
+            shape = planning.DEFAULTS[self.kind].sweep._replace(num_labels=point["num_labels"])
             compare(point["contenders"], self.floors(self.sweep_entries, operations(shape)))
 
     def floors(self, entries: Sequence[Entry], needed: dict[str, int]) -> dict[str, Any]:
@@ -244,22 +255,48 @@ class Benchmark:
         rate = {entry: self.rates[entry.precision]["largest"] or 1.0 for entry in entries}
         return {str(e): {part: needed[part] / rate[e] for part in needed} for e in entries}
 
-    def tasks(self) -> Iterator[tuple[str, Callable[[], None]]]:
+    def plan(self) -> list[planning.Task]:
         """What is to be done, the most important first."""
-        names = workload_names(self.kind)
-        for some, last in ((names[:2], False), (names[2:], True)):
-            for name in some:
-                yield f"{name}: all", lambda name=name: self.time_case(name)  # type: ignore[misc]
-            for name in some:
-                yield f"{name}: memory", lambda name=name: self.weigh_case(name)  # type: ignore[misc]
-            if not last and sweep_labels(self.kind):
-                yield "sweep: all", self.sweep
+        names, labels = workload_names(self.kind), sweep_labels(self.kind)
+        chosen = self.entries, self.few, self.sweep_entries
+        return planning.tasks(planning.DEFAULTS[self.kind], names, *chosen, labels)
+
+    def tasks(self) -> Iterator[tuple[str, Callable[[], None]]]:
+        """What is to be done; on a GPU each has a share of the time that is left."""
+        plan = self.plan()
+        rest = sum(task.seconds for task in plan) + planning.rates_seconds(self.entries)
+        for task in plan:
+            work: Callable[[], None] = self.sweep
+            if task.kind == "time":
+                work = partial(self.time_case, task.workloads[0])
+            elif task.kind == "memory":
+                work = partial(self.weigh_cases, task.workloads)
+            share = 1.0 if self.kind == "cpu" else task.seconds / rest
+            rest -= task.seconds
+            yield task.title, partial(self.within, task, share, work)
+
+    def within(self, task: planning.Task, share: float, work: Callable[[], None]) -> None:
+        """Does a task in a share of the time, and notes how long it took."""
+        before, self.part = self.clock.left(), self.clock.part(share)
+        about = {"task": task.title, "planned_s": round(task.seconds, 1), "took_s": None}
+        self.results["tasks"].append(about)
+        work()
+        about["took_s"] = round(before - self.clock.left(), 1)
 
     def steps(self) -> int:
         """How often `advance` is called when nothing is skipped."""
-        sweep = len(self.sweep_entries) * len(sweep_labels(self.kind))
-        sweep += len(self.sweep_entries) if sweep else 0
-        return 2 * len(self.entries) * len(workload_names(self.kind)) + sweep
+        points = len(sweep_labels(self.kind))
+        steps = 0
+        for task in self.plan():
+            shapes = len(task.workloads) or points
+            weighed = 1 if self.kind == "gpu" else shapes  # processes of a contender
+            if task.kind == "time":
+                steps += len(self.entries_of(task.workloads[0]))
+            elif task.kind == "memory":
+                steps += len(self.few) * weighed
+            else:
+                steps += len(self.sweep_entries) * (shapes + weighed)
+        return steps
 
     def write(self) -> Path:
         """Writes what there is so far."""
@@ -269,18 +306,28 @@ class Benchmark:
 
 
 def workload_names(kind: str) -> list[str]:
-    return DEFAULTS[kind]["workloads"] if _WORKLOADS.value is None else _WORKLOADS.value
+    return planning.DEFAULTS[kind].workloads if _WORKLOADS.value is None else _WORKLOADS.value
 
 
 def sweep_labels(kind: str) -> list[int]:
-    chosen = DEFAULTS[kind]["sweep_labels"] if _SWEEP.value is None else _SWEEP.value
+    chosen = planning.DEFAULTS[kind].sweep_labels if _SWEEP.value is None else _SWEEP.value
     return sorted(int(number) for number in chosen if str(number).strip())
 
 
-def sweep_entries(dtype: str) -> list[Entry]:
-    entries = [Entry(method, dtype) for method in _CONTENDERS.value]
-    if BASELINE not in entries and rivals.BASELINE in _CONTENDERS.value:
-        entries.insert(0, BASELINE)
+def chosen(default: list[Entry], dtype: str | None = None) -> list[Entry]:
+    """Contenders as the flags name them, each in each precision; without flags the default.
+
+    Args:
+      default: The device's.
+      dtype: The only one, where the flags name others.
+    """
+    if _CONTENDERS.value is None and (_DTYPES.value is None or dtype is not None):
+        return default
+    methods = _CONTENDERS.value or rivals.METHODS
+    given = [dtype] if dtype else _DTYPES.value or [entry.precision for entry in default]
+    entries = [Entry(method, one) for one in dict.fromkeys(given) for method in methods]
+    if rivals.BASELINE in methods:  # it is what the others are compared with
+        entries = [BASELINE, *(entry for entry in entries if entry != BASELINE)]
     return entries
 
 
@@ -310,7 +357,7 @@ def check_flags(kind: str) -> None:
     for flag, given, known in (
         ("workloads", workload_names(kind), list(WORKLOADS)),
         ("dtypes", _DTYPES.value or [], precisions),
-        ("contenders", _CONTENDERS.value, list(rivals.METHODS)),
+        ("contenders", _CONTENDERS.value or [], list(rivals.METHODS)),
     ):
         for name in given:
             if name not in known:

@@ -47,7 +47,7 @@ def get_ready(
       entry: The contender.
       workload: The shape.
       ragged: Whether the documents that are timed are of different lengths.
-      passes: Which passes will be timed.
+      passes: Which passes will be timed; no others are compiled and checked.
       most_bytes: Where a contender that keeps everything would need more, it is left out.
 
     Returns:
@@ -62,10 +62,11 @@ def get_ready(
         }, None
     try:
         contender = rivals.contender(entry.method, entry.precision)
-        checked, expected, timed = _cases(workload, entry.precision, ragged)
+        dtype = "bfloat16" if entry.precision == "bfloat16" else "float32"
+        checked, expected, timed = _cases(workload, dtype, ragged, tuple(passes))
         placed = contender.place(checked)
-        contender.prepare(placed)
-        errors, repeats = rivals.errors_of(contender, placed, expected)
+        contender.prepare(placed, passes)
+        errors, repeats = rivals.errors_of(contender, placed, expected, passes)
         wrong = rivals.too_wrong(errors, entry.precision)
         finite = {name: error if math.isfinite(error) else None for name, error in errors.items()}
         about: dict[str, Any] = {"errors": finite, "repeats_bitwise": repeats}
@@ -82,12 +83,14 @@ def get_ready(
     return about, Ready(contender, placed, seconds)
 
 
-@functools.lru_cache(maxsize=3)  # contenders of a shape are made one after the other
-def _cases(workload: Workload, precision: str, ragged: bool) -> tuple[Any, list[Any], Any]:
+@functools.lru_cache(maxsize=2)  # contenders of a shape are made one after the other
+def _cases(
+    workload: Workload, dtype: str, ragged: bool, passes: tuple[str, ...]
+) -> tuple[Any, list[Any], Any]:
     """The case to check with and its answer (`rivals.checked_case`), and the case to time."""
-    case = rivals.make_case(workload, precision, ragged=True)
-    checked, expected = rivals.checked_case(case)
-    return checked, expected, case if ragged else rivals.make_case(workload, precision, False)
+    case = rivals.make_case(workload, dtype, ragged=True)
+    checked, expected = rivals.checked_case(case, passes)
+    return checked, expected, case if ragged else rivals.make_case(workload, dtype, False)
 
 
 # --- Comparisons ---------------------------------------------------------------------------------

@@ -78,10 +78,10 @@ def measure(method: str, precision: str, workload: Workload, ragged: bool) -> di
             num_labels=min(workload.num_labels, 64),
         )
         placed = contender.place(rivals.make_case(small, precision, ragged))
-        contender.prepare(placed)
+        contender.prepare(placed, [PASS])
         contender.wait(contender.run(PASS, placed))
     placed = contender.place(rivals.make_case(workload, precision, ragged))
-    contender.prepare(placed)
+    contender.prepare(placed, [PASS])
     gc.collect()
     gauge = peak_memory.gauge(method.startswith("torch-"))
     gauge.begin()

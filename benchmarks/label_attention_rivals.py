@@ -9,7 +9,8 @@ nothing of time or memory.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +19,7 @@ import numpy as np
 
 from axml_kernels import Head, label_cross_entropy, label_scores
 from axml_kernels.workloads import Inputs, Workload, random_inputs
+from benchmarks.compiling import compiled_together, given
 from benchmarks.contenders import (
     PRECISIONS,
     import_torch,
@@ -167,10 +169,11 @@ class JaxContender:
         """The case on the device."""
         return jax.block_until_ready(jax.device_put(case))
 
-    def prepare(self, placed: Any) -> None:
-        """Compiles all passes, which run nothing yet."""
-        for name, compute in self._passes.items():
-            self._compiled[name] = jax.jit(compute).lower(placed).compile()
+    def prepare(self, placed: Any, passes: Sequence[str] = PASSES) -> None:
+        """Compiles passes, beside each other; nothing runs yet."""
+        lower = [partial(jax.jit(self._passes[name]).lower, placed) for name in passes]
+        for name, program in zip(passes, compiled_together(lower), strict=True):
+            self._compiled[name] = given(program)
 
     def run(self, name: str, placed: Any) -> Any:
         """One pass: scores [B, L], or the loss and the gradients; may still be under way."""
@@ -239,10 +242,10 @@ class TorchContender:
         others = lengths, case.weights, case.target, case.counted
         return arrays, *(torch.tensor(array).to(self._device) for array in others)
 
-    def prepare(self, placed: Any) -> None:
-        """Runs all passes once where that is what compiles them."""
+    def prepare(self, placed: Any, passes: Sequence[str] = PASSES) -> None:
+        """Runs passes once where that is what compiles them."""
         if self._scores is not naive_torch:
-            for name in PASSES:
+            for name in passes:
                 self.run(name, placed)
 
     def run(self, name: str, placed: Any) -> Any:
@@ -291,7 +294,7 @@ def contender(method: str, precision: str) -> Contender:
 # --- Correctness ---------------------------------------------------------------------------------
 
 
-def checked_case(case: Case) -> tuple[Case, list[np.ndarray]]:
+def checked_case(case: Case, passes: Sequence[str] = PASSES) -> tuple[Case, list[np.ndarray]]:
     """A case of the same shapes that a small one answers, and the answer of the reference.
 
     The weights are zero but for the first few documents and labels, so the gradients are those of
@@ -299,10 +302,11 @@ def checked_case(case: Case) -> tuple[Case, list[np.ndarray]]:
 
     Args:
       case: Of ragged lengths: an empty document, a full one.
+      passes: What is to be answered.
 
     Returns:
-      The case, and in float32: scores of the crop; of the weighted sum and of the cross entropy,
-      gradients of hidden, queries and the head.
+      The case, and in float32, pass by pass: scores of the crop; of the weighted sum and of the
+      cross entropy, gradients of hidden, queries and the head.
     """
     documents, labels = CHECKED_DOCUMENTS, min(CHECKED_LABELS, case.weights.shape[1])
     weights, counted = np.zeros_like(case.weights), np.zeros_like(case.counted)
@@ -332,45 +336,54 @@ def checked_case(case: Case) -> tuple[Case, list[np.ndarray]]:
     )
     reference = JaxContender("reference", "float32")
     placed = reference.place(crop)
-    reference.prepare(placed)
-    expected = reference.arrays(reference.run("forward", placed))
-    for name in PASSES[1:]:
-        gradients = reference.arrays(reference.run(name, placed))
-        for number, whole in enumerate((wide.hidden, wide.queries)):
-            padded = np.zeros_like(whole)
-            padded[: len(gradients[number])] = gradients[number]
-            gradients[number] = padded
-        expected += gradients
+    reference.prepare(placed, passes)
+    expected: list[np.ndarray] = []
+    for name in passes:
+        arrays = reference.arrays(reference.run(name, placed))
+        if name != "forward":
+            for number, whole in enumerate((wide.hidden, wide.queries)):
+                padded = np.zeros_like(whole)
+                padded[: len(arrays[number])] = arrays[number]
+                arrays[number] = padded
+        expected += arrays
     return checked, expected
 
 
 def errors_of(
-    contestant: Contender, placed: Any, expected: list[np.ndarray]
+    contestant: Contender,
+    placed: Any,
+    expected: list[np.ndarray],
+    passes: Sequence[str] = PASSES,
 ) -> tuple[dict[str, float], bool]:
     """How far a prepared contender is from the reference on a case of `checked_case`.
 
     Returns:
       The relative error of each array (infinite where one is not finite), and whether a second
-      run gave the same bits.
+      run gave the same bits of every gradient.
     """
-    found = contestant.arrays(contestant.run("forward", placed))
-    found[0] = found[0][:CHECKED_DOCUMENTS, :CHECKED_LABELS]
-    gradients, again = (
-        [array for name in PASSES[1:] for array in contestant.arrays(contestant.run(name, placed))]
-        for _ in range(2)
-    )
-    same = all(
-        one.tobytes() == other.tobytes() for one, other in zip(gradients, again, strict=True)
-    )
-    layers = (len(gradients) // 2 - 4) // 2
-    parts = [f"{part}_{i}" for part in ("kernel", "bias") for i in range(1, layers + 1)]
-    parts = ["hidden", "queries", *parts, "output", "output_bias"]
-    names = ["scores", *parts, *(f"training {part}" for part in parts)]
-    errors = {
-        name: relative_error(array, right)
-        for name, array, right in zip(names, found + gradients, expected, strict=True)
-    }
+    errors: dict[str, float] = {}
+    same, rest = True, iter(expected)
+    for name in passes:
+        arrays = contestant.arrays(contestant.run(name, placed))
+        if name == "forward":
+            named = {"scores": arrays[0][:CHECKED_DOCUMENTS, :CHECKED_LABELS]}
+        else:
+            again = contestant.arrays(contestant.run(name, placed))
+            same &= all(
+                np.array_equal(one.view(np.uint32), other.view(np.uint32))
+                for one, other in zip(arrays, again, strict=True)
+            )
+            prefix = "training " if name == "training" else ""
+            named = {prefix + part: x for part, x in zip(_parts(arrays), arrays, strict=True)}
+        errors |= {part: relative_error(x, next(rest)) for part, x in named.items()}
     return errors, same
+
+
+def _parts(gradients: list[np.ndarray]) -> list[str]:
+    """What a pass's gradients are of."""
+    layers = (len(gradients) - 4) // 2
+    parts = [f"{part}_{i}" for part in ("kernel", "bias") for i in range(1, layers + 1)]
+    return ["hidden", "queries", *parts, "output", "output_bias"]
 
 
 def too_wrong(errors: dict[str, float], precision: str) -> list[str]:

@@ -13,8 +13,8 @@ from benchmarks import report
 from benchmarks.contenders import Entry, failure_of
 
 # A timed round has as many calls as fill this many seconds: the clock's steps, and on a GPU the
-# way to it and back, are then no part of the figure.
-ROUND_SECONDS = 0.2
+# way to it and back, are then no part of the figure.  A GPU is nobody else's, and dear.
+ROUND_SECONDS = {"cpu": 0.2, "gpu": 0.05}
 MOST_CALLS = 1000
 
 
@@ -27,6 +27,10 @@ class Clock:
     def left(self) -> float:
         """Seconds, never below zero."""
         return max(0.0, self._end - time.monotonic())
+
+    def part(self, share: float) -> Clock:
+        """A clock of a share of what is left."""
+        return Clock(share * self.left() / 60)
 
 
 class Contender(Protocol):
@@ -55,6 +59,7 @@ def time_all(
     *,
     slow_seconds: float = float("inf"),
     least: int = 1,
+    found: dict[Entry, dict[str, Any]] | None = None,
 ) -> dict[Entry, dict[str, Any]]:
     """Times contenders in turn; fewer rounds where time runs short, yet at least one.
 
@@ -66,12 +71,13 @@ def time_all(
       slow_seconds: Contenders whose call takes longer take part in the first `least` rounds only,
         which then nobody warms up for: `Ready.seconds` comes of calls like these.
       least: Rounds that all take part in.
+      found: Where results go, pass by pass, so that whatever ends the next one leaves them.
 
     Returns:
       By contender and pass: seconds of one call in each round, min_s, median_s, calls_per_round;
       or what became of it.
     """
-    found: dict[Entry, dict[str, Any]] = {entry: {} for entry in ready}
+    found = {entry: {} for entry in ready} if found is None else found
     for done, name in enumerate(passes):
         calls = {entry: calls_of(one.seconds[name]) for entry, one in ready.items()}
         guarded = {entry: _Guarded(one, name, calls[entry]) for entry, one in ready.items()}
@@ -140,7 +146,7 @@ def seconds(run: Callable[[], Any]) -> float:
 def steady_seconds(run: Callable[[], Any]) -> float:
     """Of one call, the mean of as many as fill half a round."""
     begin, calls = time.perf_counter(), 0
-    while calls == 0 or time.perf_counter() - begin < ROUND_SECONDS / 2:
+    while calls == 0 or time.perf_counter() - begin < round_seconds() / 2:
         run()
         calls += 1
     return (time.perf_counter() - begin) / calls
@@ -148,4 +154,9 @@ def steady_seconds(run: Callable[[], Any]) -> float:
 
 def calls_of(seconds: float) -> int:
     """As many calls of this length as fill a round."""
-    return max(1, min(MOST_CALLS, round(ROUND_SECONDS / max(seconds, 1e-9))))
+    return max(1, min(MOST_CALLS, round(round_seconds() / max(seconds, 1e-9))))
+
+
+def round_seconds(kind: str | None = None) -> float:
+    """Of a round, on a kind of device or on JAX's."""
+    return ROUND_SECONDS["cpu" if (kind or jax.default_backend()) == "cpu" else "gpu"]

@@ -1,24 +1,29 @@
-"""Which tiles make the Pallas kernels fastest on this card?
+"""Which tiles make the Pallas kernels fastest on this card, and are they its best choice?
 
     python benchmarks/tune_tiles.py --minutes 3
 
-Times every candidate tile of both kinds of kernel at the paper's widths, the most important shape
-first, and writes the fastest to kernels/axml_kernels/tuned_tiles.json under the card's name, from
-where `axml_kernels` takes them; tiles of other cards stay.  A card in that table runs the Pallas
-kernels by default: so nothing is written for a shape at which their results and gradients differ
-from those of `chunked`.  What a candidate computes is compared with the rule's tile before its time
-counts.  Needs an NVIDIA GPU.
+For each case, the most important first:
+
+1. `pallas` is compared with `chunked`, results and gradients (benchmarks/tile_verdicts.py).
+2. Candidate tiles of both kinds of kernel are timed, those nearest to the rule of thumb first:
+   several compile at once, then one after the other is compared with the rule's tile and timed.
+3. With the fastest tiles `pallas` is compared with `chunked` again and timed beside it.
+
+Tiles and verdict go to kernels/axml_kernels/tuned_tiles.json under the card's name, from where
+`axml_kernels` takes its tiles and, by dtype and number of layers, its default: `pallas` only where
+every verdict says that it is right and faster.  A case whose kernels fail or differ has a verdict
+against them and no tiles; one for which no time was left has none.  Rows of other cards and cases
+stay.  Needs an NVIDIA GPU.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,101 +37,36 @@ from absl import app, flags  # noqa: E402
 
 from axml_jax import progress  # noqa: E402
 from axml_jax.tables import show_table  # noqa: E402
-from axml_kernels import gpu_tiles, label_scores, pallas_gpu, pallas_triton, target  # noqa: E402
-from axml_kernels.gpu_tiles import AverageTile, GradientTile, Shape  # noqa: E402
-from axml_kernels.tiles import Inputs  # noqa: E402
-from axml_kernels.workloads import WORKLOADS, random_inputs  # noqa: E402
-from benchmarks import report  # noqa: E402
+from axml_kernels import gpu_tiles, pallas_gpu, target  # noqa: E402
+from axml_kernels.gpu_tiles import Shape  # noqa: E402
+from benchmarks import report, tile_verdicts  # noqa: E402
+from benchmarks.compiling import AT_ONCE, compiled_together, given  # noqa: E402
+from benchmarks.contenders import failure_of  # noqa: E402
+from benchmarks.tune_candidates import Subject, nearest_first, subjects  # noqa: E402
 
 TABLE = ROOT / "kernels" / "axml_kernels" / gpu_tiles.TABLE
-# (workload, dtype), the most important first. Labels enough to fill a card many times over.
-CASES = [
-    ("eurlex", "bfloat16"),
-    ("wikilshtc", "bfloat16"),
-    ("eurlex", "float32"),
-    ("rcv1", "bfloat16"),
-    ("wikilshtc", "float32"),
-]
-MOST_LABELS = 4_096
 ROUND_SECONDS = 0.005
-# Relative, of whole arrays: which side of a ReLU a score falls on differs with rounding.
-TOLERANCES = {"bfloat16": 0.1, "float32": 0.03}
 
 
-class Subject(NamedTuple):
-    """One kernel at one shape: its candidates, and how one of them is run."""
+class Case(NamedTuple):
+    """What gets a verdict, and, if `tuned`, tiles of its own."""
 
-    kernel: str
-    shape: Shape
-    chosen: AverageTile | GradientTile
-    candidates: list[Any]
-    run: Callable[..., Any]  # (tile, *arguments)
-    arguments: tuple[Any, ...]
+    workload: str
+    dtype: str
+    tuned: bool = True
 
 
-def average_candidates(shape: Shape) -> Iterator[AverageTile]:
-    """Tiles worth trying, before those that do not fit are left out."""
-    features = gpu_tiles.power_of_two(shape.features)
-    step, whole = 128 // shape.item, gpu_tiles.power_of_two(shape.width)
-    for labels, tokens, depth, warps, stages, columns in itertools.product(
-        (64, 128), (32, 64, 128), (step, whole), (8, 4, 16), (2, 3),
-        sorted({min(features, 256), min(features, 512)}),
-    ):  # fmt: skip
-        accumulators = labels * (columns + tokens) // (32 * warps)
-        if 16 <= accumulators <= 200:
-            yield AverageTile(labels, tokens, depth, columns, warps, stages)
-
-
-def gradient_candidates(shape: Shape) -> Iterator[GradientTile]:
-    """Tiles worth trying, before those that do not fit are left out."""
-    step = 128 // shape.item
-    for labels, tokens, depth, warps, stages in itertools.product(
-        (128, 64, 256), (128, 64), (step, step // 2), (8, 4, 16), (3, 4, 2)
-    ):
-        accumulators = 2 * labels * tokens // (32 * warps)
-        if 32 <= accumulators <= 200:
-            yield GradientTile(labels, tokens, depth, warps, stages)
-
-
-def fitting(candidates: Iterable[Any], shape: Shape, device: target.Target) -> list[Any]:
-    """The candidates that fit the card's shared memory, made no larger than the shape."""
-    limit = gpu_tiles.shared_memory(device)
-    fitted = {gpu_tiles.fitted(candidate, shape): None for candidate in candidates}
-    return [tile for tile in fitted if tile.shared_bytes(shape) <= limit]
-
-
-def subjects(name: str, dtype: str, device: target.Target) -> Iterator[Subject]:
-    """The kernels that a workload's forward and backward pass run."""
-    workload = WORKLOADS[name]
-    workload = workload._replace(num_labels=min(workload.num_labels, MOST_LABELS))
-    inputs = random_inputs(workload, dtype=dtype, full_lengths=True)
-    plan, prepared = pallas_gpu.prepare(
-        inputs.hidden, inputs.queries, inputs.lengths, inputs.head, None
-    )
-    values = pallas_gpu.projected(prepared, None)
-    batch, tokens, width = prepared.hidden.shape
-    shape = Shape(batch, tokens, width, workload.num_labels, values.shape[2], dtype)
-
-    def average(tile: AverageTile, inputs: Inputs) -> Any:
-        return pallas_gpu.forward(plan._replace(average=tile), True, inputs)[0]
-
-    block = min(plan.backward_block, workload.num_labels)
-    queries = inputs.queries[:block]
-    e = jnp.ones((batch, block, values.shape[2]), values.dtype)
-    row = jnp.ones((batch, block), jnp.float32)
-
-    def gradient(tile: GradientTile, *arrays: Any) -> Any:
-        hidden, queries, values, e, log_sum, drift, lengths = arrays
-        return pallas_triton.score_gradients(
-            hidden, queries, values, e, log_sum, drift, lengths, tile, None, device.interpret
-        )[1]
-
-    averages = fitting(average_candidates(shape), shape, device)
-    yield Subject("average", shape, plan.average, averages, average, (prepared,))
-    part = dataclasses.replace(shape, num_labels=block)
-    gradients = fitting(gradient_candidates(part), part, device)
-    arrays = (prepared.hidden, queries, values, e, row * 20, row, prepared.lengths)
-    yield Subject("gradient", part, plan.gradient, gradients, gradient, arrays)
+# The most important first.  The two kernels have other shapes at each; float32 (tf32) keeps the
+# rule's tiles: three cases tuned well are worth more than five tuned badly.
+CASES = [
+    Case("eurlex", "bfloat16"),
+    Case("wiki10-31k", "bfloat16"),
+    Case("amazoncat-13k", "bfloat16"),
+    Case("eurlex", "float32", tuned=False),
+    Case("amazoncat-13k", "float32", tuned=False),
+]
+# What comparisons and timings of a case may take beside its candidates, compilation included.
+VERDICT_SECONDS = 7.0
 
 
 def seconds_of(call: Callable[[], Any], repeats: int) -> float:
@@ -144,58 +84,43 @@ def seconds_of(call: Callable[[], Any], repeats: int) -> float:
     return min(round_of(calls) for _ in range(repeats))
 
 
-def largest_difference(name: str, dtype: str) -> float:
-    """How far `pallas` is from `chunked`, of all results and gradients the worst, relative."""
-    workload = WORKLOADS[name]._replace(batch=4)
-    workload = workload._replace(num_labels=min(workload.num_labels, 1_000))
-    hidden, queries, lengths, head = random_inputs(workload, dtype=dtype)
-
-    @functools.partial(jax.jit, static_argnums=0)
-    def parts(implementation: str, *arrays: Any) -> Any:
-        def loss(hidden: Any, queries: Any, head: Any) -> Any:
-            found = label_scores(hidden, queries, lengths, head, implementation=implementation)
-            return jnp.sin(found).sum(), found
-
-        return jax.grad(loss, (0, 1, 2), has_aux=True)(*arrays)
-
-    found, expected = (
-        jax.tree.leaves(parts(implementation, hidden, queries, head))
-        for implementation in ("pallas", "chunked")
-    )
-    differences = []
-    for x, y in zip(found, expected, strict=True):
-        exact = np.asarray(y, np.float64)
-        norm = np.linalg.norm(exact)
-        distance = np.linalg.norm(np.asarray(x, np.float64) - exact)
-        differences.append(float(distance) / max(float(norm), 1e-30))
-    return max(differences)
-
-
 def tune(subject: Subject, repeats: int, deadline: float) -> dict[str, Any] | str:
     """The row of the fastest tile, or why there is none."""
     run = jax.jit(subject.run, static_argnums=0)
     expected: np.ndarray | None = None
     timed: dict[Any, float] = {}
-    failed = wrong = 0
-    rest = [tile for tile in subject.candidates if tile != subject.chosen]
+    failures: list[str] = []
+    wrong = 0
     title = f"{subject.kernel} {subject.shape.width} {subject.shape.features} {subject.shape.dtype}"
-    for tile in progress.progress([subject.chosen, *rest], title, unit="tiles"):
-        if time.monotonic() > deadline:
-            break
-        call = functools.partial(run, tile, *subject.arguments)
-        try:
-            found = np.asarray(call(), np.float32)
-        except (jax.errors.JaxRuntimeError, ValueError):  # more shared memory than there is
-            failed += 1
-            continue
-        if expected is None:
-            expected = found
-        if not np.allclose(found, expected, rtol=0.05, atol=0.05 * np.abs(expected).max()):
-            wrong += 1
-            continue
-        timed[tile] = seconds_of(call, repeats)
+
+    tiles = nearest_first(subject)
+    groups = [tiles[i : i + AT_ONCE] for i in range(0, len(tiles), AT_ONCE)]
+    with progress.bar(title, len(tiles), "tiles") as advance:
+        for group in groups:
+            if time.monotonic() > deadline:
+                break
+            programs = compiled_together(
+                [functools.partial(run.lower, tile, *subject.arguments) for tile in group]
+            )
+            for tile, program in zip(group, programs, strict=True):
+                if time.monotonic() > deadline and timed:
+                    break
+                advance()
+                try:
+                    call = functools.partial(given(program), *subject.arguments)
+                    found = np.asarray(call(), np.float32)
+                    expected = found if expected is None else expected
+                    near = np.allclose(
+                        found, expected, rtol=0.05, atol=0.05 * np.abs(expected).max()
+                    )
+                    if near:
+                        timed[tile] = seconds_of(call, repeats)
+                    else:
+                        wrong += 1
+                except Exception as error:  # a kernel that is not launched ends no other
+                    failures.append("; ".join(failure_of(error).values()))
     if not timed:
-        return f"all {failed} tiles failed" if failed else "no time"
+        return f"all {len(failures)} tiles failed: {failures[0]}" if failures else "no time"
     best = min(timed, key=timed.__getitem__)
     return {
         "kernel": subject.kernel,
@@ -206,51 +131,122 @@ def tune(subject: Subject, repeats: int, deadline: float) -> dict[str, Any] | st
         "tile": dataclasses.asdict(best),
         "microseconds": round(timed[best] * 1e6, 1),
         "ratio_to_rule": round(timed[best] / timed.get(subject.chosen, timed[best]), 3),
-        "candidates": {"timed": len(timed), "failed": failed, "wrong": wrong},
+        "candidates": {
+            "timed": len(timed),
+            "failed": len(failures),
+            "wrong": wrong,
+            "left": len(tiles) - len(timed) - len(failures) - wrong,
+        },
     }
 
 
-def write_table(path: Path, card: str, rows: list[dict[str, Any]]) -> None:
-    """Replaces the card's rows for the same kernel, widths, dtype and labels; the others stay."""
+# Of a row of the table: what makes a new one replace an old one.
+KEYS = {
+    "tiles": ("kernel", "width", "features", "dtype", "num_labels"),
+    "verdicts": ("dtype", "layers", "workload"),
+}
+
+
+def write_table(path: Path, card: str, rows: dict[str, list[dict[str, Any]]]) -> None:
+    """Replaces the card's rows of the same keys (see KEYS); all others stay.
+
+    Args:
+      path: Of the table.
+      card: The card's name.
+      rows: New rows of "tiles", of "verdicts".
+    """
     table = json.loads(path.read_text(encoding="utf-8"))
+    about = table.setdefault(card, {})
+    for part, names in KEYS.items():
+        known = {
+            tuple(row[name] for name in names): row
+            for row in (*about.get(part, []), *rows.get(part, []))
+        }
+        about[part] = [known[key] for key in sorted(known)]
+    save(path, json.dumps(table, indent=1, sort_keys=True) + "\n")
 
-    def key(row: dict[str, Any]) -> tuple:
-        return tuple(row[k] for k in ("kernel", "width", "features", "dtype", "num_labels"))
 
-    merged = {key(row): row for row in (*table.get(card, []), *rows)}
-    table[card] = [merged[k] for k in sorted(merged)]
+def save(path: Path, text: str) -> None:
+    """Replaces the table, and has `axml_kernels` read it anew."""
+    gpu_tiles.read(text)
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+    gpu_tiles.table.cache_clear()
 
 
-def main(_: Any) -> None:
-    device = target.current()
-    missing = pallas_gpu.unavailable(jnp.float32)
-    if missing is not None:
-        sys.exit(f"The Pallas kernels cannot run here: {missing}.")
-    begin = time.monotonic()
-    rows: list[dict[str, Any]] = []
-    left_out: list[str] = []
-    for number, (name, dtype) in enumerate(CASES):
-        # Of the time left each case may take twice an even share: the first matter most.
-        now = time.monotonic()
-        left = begin + 60 * flags.FLAGS.minutes - now
-        share = now + min(left, 2 * left / (len(CASES) - number))
-        difference = largest_difference(name, dtype) if left > 0 else 0.0
-        if difference > TOLERANCES[dtype]:
-            left_out.append(f"{name} {dtype} (pallas differs from chunked by {difference:.1e})")
-            continue
-        for i, subject in enumerate(subjects(name, dtype, device)):
-            until = share if i else now + (share - now) / 2
-            row = tune(subject, flags.FLAGS.repeats, until) if left > 0 else "no time"
+class Tuning:
+    """One run: the cases that are done, and what became of the others.
+
+    Attributes:
+      tiles: Rows of tiles.
+      verdicts: Rows of verdicts.
+      left_out: What is missing, and why.
+    """
+
+    def __init__(self, device: target.Target, repeats: int, minutes: float) -> None:
+        self._device, self._repeats = device, repeats
+        self._end = time.monotonic() + 60 * minutes
+        self._seen: set[tuple[str, Shape]] = set()
+        self.tiles: list[dict[str, Any]] = []
+        self.verdicts: list[dict[str, Any]] = []
+        self.left_out: list[str] = []
+
+    def run(self, cases: list[Case]) -> None:
+        """All cases; one that fails ends no other."""
+        for number, case in enumerate(cases):
+            if time.monotonic() >= self._end:
+                self.left_out.append(f"{case.workload} {case.dtype} (no time)")
+                continue
+            before, known = TABLE.read_text(encoding="utf-8"), len(self.tiles)
+            try:
+                verdict = self._one(case, cases[number:])
+            except Exception as error:  # what became of it is a result like others
+                why = "; ".join(failure_of(error).values())
+                verdict = tile_verdicts.failed(case.workload, case.dtype, why)
+            if "over_chunked" not in verdict:  # its tiles are none to go by
+                save(TABLE, before)
+                del self.tiles[known:]
+            self.verdicts.append(verdict)
+            write_table(TABLE, self._device.card, {"verdicts": [verdict]})
+
+    def _one(self, case: Case, rest: list[Case]) -> dict[str, Any]:
+        """Tunes a case where it is to be tuned; gives its verdict."""
+        name, dtype, tuned = case
+        if tuned:
+            difference = tile_verdicts.largest_difference(name, dtype)
+            if not difference <= tile_verdicts.TOLERANCES[dtype]:
+                why = f"pallas differs from chunked by {difference:.1e} before tuning"
+                return tile_verdicts.failed(name, dtype, why)
+            # Counted from here: comparing, which compiles, is no part of the candidates' time.
+            now = time.monotonic()
+            left = self._end - now - VERDICT_SECONDS * len(rest)
+            self._candidates(case, now, left / sum(one.tuned for one in rest))
+        return tile_verdicts.verdict(name, dtype, self._repeats)
+
+    def _candidates(self, case: Case, begin: float, seconds: float) -> None:
+        """Tunes the kernels of a case; one that fails ends no other."""
+        name = f"{case.workload} {case.dtype}"
+        found = [
+            subject
+            for subject in subjects(case.workload, case.dtype, self._device)
+            if (subject.kernel, subject.shape) not in self._seen
+        ]
+        for number, subject in enumerate(found, 1):
+            self._seen.add((subject.kernel, subject.shape))
+            until = begin + seconds * number / len(found)
+            row = tune(subject, self._repeats, until)
             if isinstance(row, str):
-                left_out.append(f"{subject.kernel} {name} {dtype} ({row})")
+                self.left_out.append(f"{subject.kernel} {name} ({row})")
             else:
-                rows.append(row)
-                write_table(TABLE, device.card, rows)
+                self.tiles.append(row)
+                write_table(TABLE, self._device.card, {"tiles": [row]})
+
+
+def show(tuning: Tuning, card: str) -> None:
+    """The tables of tiles and verdicts."""
     show_table(
-        f"Fastest tiles on {device.card}",
+        f"Fastest tiles on {card}",
         ["kernel", "D", "G", "dtype", "labels", "tile", "microseconds", "ratio to the rule's"],
         [
             (
@@ -260,20 +256,53 @@ def main(_: Any) -> None:
                 f"{row['microseconds']:,.0f}",
                 f"{row['ratio_to_rule']:.2f}",
             )
-            for row in rows
+            for row in tuning.tiles
         ],
-        caption=f"left out: {', '.join(left_out)}" if left_out else "",
+        caption=f"left out: {', '.join(tuning.left_out)}" if tuning.left_out else "",
     )
+    show_table(
+        "pallas beside chunked",
+        ["workload", "dtype", "layers", "default", *tile_verdicts.PASSES, "why not"],
+        [
+            (
+                row["workload"],
+                row["dtype"],
+                str(row["layers"]),
+                "pallas" if row["pallas"] else "chunked",
+                *(f"{row.get('over_chunked', {}).get(k, '')}" for k in tile_verdicts.PASSES),
+                row.get("why", ""),
+            )
+            for row in tuning.verdicts
+        ],
+    )
+
+
+def main(_: Any) -> None:
+    device = target.current()
+    missing = pallas_gpu.unavailable(jnp.float32)
+    if missing is not None:
+        sys.exit(f"The Pallas kernels cannot run here: {missing}.")
+    tuning = Tuning(device, flags.FLAGS.repeats, flags.FLAGS.minutes)
+    tuning.run(CASES)
+    show(tuning, device.card)
+    out = Path(flags.FLAGS.out) if flags.FLAGS.out else None
     path = report.write(
         f"tiles_{report.slug(device.card)}",
-        {"card": device.card, "tiles": rows, "left_out": left_out},
-        Path(flags.FLAGS.out) if flags.FLAGS.out else None,
+        {
+            "card": device.card,
+            "tiles": tuning.tiles,
+            "verdicts": tuning.verdicts,
+            "left_out": tuning.left_out,
+        },
+        out,
     )
+    if out is not None:
+        (out / TABLE.name).write_bytes(TABLE.read_bytes())
     print(path.name, TABLE.name)
 
 
 if __name__ == "__main__":
     flags.DEFINE_float("minutes", 3.0, "time to spend; what did not fit is named")
-    flags.DEFINE_string("out", None, "folder of the report; benchmarks/results by default")
+    flags.DEFINE_string("out", None, "folder of the report and a copy of the table")
     flags.DEFINE_integer("repeats", 5, "timed rounds of each candidate", lower_bound=1)
     app.run(main)

@@ -58,7 +58,7 @@ def label_attention(
       NotImplementedError: The implementation cannot run on this device or with this dtype.
     """
     hidden, queries, lengths = without_padding(*checked_inputs(hidden, queries, lengths))
-    chosen = implementation_named(implementation, hidden, queries, precision)
+    chosen = implementation_named(implementation, hidden, queries, 0, precision)
     return chosen.label_attention(hidden, queries, lengths, precision)
 
 
@@ -92,8 +92,8 @@ def label_scores(
       NotImplementedError: The implementation cannot run on this device or with this dtype.
     """
     hidden, queries, lengths = without_padding(*checked_inputs(hidden, queries, lengths))
-    chosen = implementation_named(implementation, hidden, queries, precision)
     head = checked_head(head, hidden.shape[2])
+    chosen = implementation_named(implementation, hidden, queries, len(head.kernels), precision)
     return chosen.label_scores(hidden, queries, lengths, head, precision)
 
 
@@ -129,8 +129,8 @@ def label_top_k(
       NotImplementedError: The implementation cannot run on this device or with this dtype.
     """
     hidden, queries, lengths = without_padding(*checked_inputs(hidden, queries, lengths))
-    chosen = implementation_named(implementation, hidden, queries, precision)
     head, k = checked_head(head, hidden.shape[2]), checked_k(k, queries.shape[0])
+    chosen = implementation_named(implementation, hidden, queries, len(head.kernels), precision)
     return chosen.label_top_k(hidden, queries, lengths, head, k, precision)
 
 
@@ -174,8 +174,8 @@ def label_cross_entropy(
       NotImplementedError: The implementation cannot run on this device or with this dtype.
     """
     hidden, queries, lengths = without_padding(*checked_inputs(hidden, queries, lengths))
-    chosen = implementation_named(implementation, hidden, queries, precision)
     head = checked_head(head, hidden.shape[2])
+    chosen = implementation_named(implementation, hidden, queries, len(head.kernels), precision)
     batch, known = hidden.shape[0], queries.shape[0]
     end = first_label + known if num_labels is None else num_labels
     truth = Truth(
@@ -225,13 +225,13 @@ def label_attention_weights(
 
 
 def implementation_named(
-    name: str | None, hidden: Array, queries: Array, precision: PrecisionLike = None
+    name: str | None, hidden: Array, queries: Array, layers: int, precision: PrecisionLike = None
 ) -> ModuleType:
-    """The module that implements a name, or for None the one that runs best here."""
+    """The module that implements a name, or for None the one that runs best with such a head."""
     missing = pallas_gpu.unavailable(hidden.dtype)
     if name is None:
         slow = hidden.dtype == jnp.float32 and pallas_gpu.is_full(precision)
-        name = default(hidden, queries, missing is None and not slow)
+        name = default(hidden, queries, layers, missing is None and not slow)
     if name not in IMPLEMENTATIONS:
         near = get_close_matches(str(name), IMPLEMENTATIONS, n=1)
         raise ValueError(
@@ -246,15 +246,16 @@ def implementation_named(
     return IMPLEMENTATIONS[name]
 
 
-def default(hidden: Array, queries: Array, has_pallas: bool) -> str:
-    """What the device runs best: `pallas` on cards on which its tiles were measured.
+def default(hidden: Array, queries: Array, layers: int, has_pallas: bool) -> str:
+    """What the device runs best: `pallas` where it was measured and won, by card, dtype and layers.
 
-    They are measured in bfloat16 and tf32; true float32 goes to XLA.
+    It was in bfloat16 and tf32, for heads of one layer or two: true float32, float16 and
+    `label_attention`, which has none, go to XLA.
 
     Elsewhere `chunked`, but on a CPU `reference` where that is small.
     """
     device = target.current()
-    if has_pallas and gpu_tiles.measured_on(device):
+    if has_pallas and gpu_tiles.is_best(device, hidden.dtype.name, layers):
         return "pallas"
     batch, tokens, width = hidden.shape
     small = tiling.is_small(batch, tokens, width, queries.shape[0])

@@ -12,7 +12,8 @@ from typing import Any
 
 from axml_kernels.target import Target
 
-# Written by benchmarks/tune_tiles.py: for each card that it ran on, the fastest tiles found.
+# Written by benchmarks/tune_tiles.py: for each card that it ran on the fastest tiles found, and
+# whether the kernels won against `chunked` with them.
 TABLE = "tuned_tiles.json"
 # Shared memory that a block may use, in bytes, by compute capability (CUDA programming guide).
 SHARED_MEMORY = {(8, 0): 163, (8, 6): 99, (8, 7): 163, (8, 9): 99, (9, 0): 227, (10, 0): 227}
@@ -115,9 +116,14 @@ class Shape:
 
 
 def average_tile(shape: Shape, target: Target) -> AverageTile:
-    """The tile of `averages` and `fused_scores`."""
+    """The tile of `averages` and `fused_scores`: the measured one, else the rule's."""
     if (found := tuned("average", shape, target)) is not None:
-        return fitted(AverageTile(**found), shape)
+        return spread(fitted(AverageTile(**found), shape), shape)
+    return average_rule(shape, target)
+
+
+def average_rule(shape: Shape, target: Target) -> AverageTile:
+    """What should do well by the shape and the card's shared memory."""
     features = max(SMALLEST_FEATURES, power_of_two(shape.features))
     if shape.full:
         return spread(fitted(FULL_AVERAGE, shape), shape)
@@ -143,9 +149,14 @@ def average_tile(shape: Shape, target: Target) -> AverageTile:
 
 
 def gradient_tile(shape: Shape, target: Target) -> GradientTile:
-    """The tile of `score_gradients`."""
+    """The tile of `score_gradients`: the measured one, else the rule's."""
     if (found := tuned("gradient", shape, target)) is not None:
         return fitted(GradientTile(**found), shape)
+    return gradient_rule(shape, target)
+
+
+def gradient_rule(shape: Shape, target: Target) -> GradientTile:
+    """What should do well by the shape and the card's shared memory."""
     if shape.full:
         return fitted(FULL_GRADIENT, shape)
     depth = 64 if shape.item == 2 else 32
@@ -214,7 +225,7 @@ def tuned(kernel: str, shape: Shape, target: Target) -> dict[str, int] | None:
     """
     rows = [
         row
-        for row in table().get(target.card, [])
+        for row in of_card(target, "tiles")
         if (row["kernel"], row["width"], row["features"], row["dtype"])
         == (kernel, shape.width, shape.features, shape.dtype)
     ]
@@ -224,13 +235,58 @@ def tuned(kernel: str, shape: Shape, target: Target) -> dict[str, int] | None:
     return dict(nearest["tile"])
 
 
-def measured_on(target: Target) -> bool:
-    """Whether the kernels have run on this card: one that nobody has run them on is no default."""
-    return target.card in table()
+def is_best(target: Target, dtype: str, layers: int) -> bool:
+    """Whether the kernels won against `chunked`, measured on this card, with this dtype and head.
+
+    They did if every verdict says so: each is of a shape at which both were compared and timed.
+    Without one the answer is no: what nobody has run is no default.
+
+    Args:
+      target: The device.
+      dtype: Of hidden and queries, by name; float32 is measured with products in tf32.
+      layers: Fully connected layers of the head.
+
+    Returns:
+      Whether `pallas` should be the default.
+    """
+    verdicts = [
+        row["pallas"]
+        for row in of_card(target, "verdicts")
+        if (row["dtype"], row["layers"]) == (dtype, layers)
+    ]
+    return bool(verdicts) and all(verdicts)
+
+
+def of_card(target: Target, part: str) -> list[dict[str, Any]]:
+    """The rows of the table's "tiles" or "verdicts" for a card."""
+    return table().get(target.card, {}).get(part, [])
 
 
 @functools.cache
-def table() -> dict[str, list[dict[str, Any]]]:
-    """The measured tiles by card."""
+def table() -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """What was measured, by card."""
     text = resources.files("axml_kernels").joinpath(TABLE).read_text(encoding="utf-8")
-    return json.loads(text)
+    return read(text)
+
+
+def read(text: str) -> dict[str, dict[str, list[dict[str, Any]]]]:
+    """The table from its JSON.
+
+    Raises:
+      ValueError: A row is not what its reader takes.
+    """
+    kinds = {"average": AverageTile, "gradient": GradientTile}
+    found = json.loads(text)
+    for card, parts in found.items():
+        try:
+            for row in parts["tiles"]:
+                kinds[row["kernel"]](**row["tile"])
+                math.log(row["num_labels"])
+                _ = row["width"], row["features"], row["dtype"]
+            for row in parts["verdicts"]:
+                if not isinstance(row["pallas"], bool) or row["layers"] not in (1, 2):
+                    raise TypeError(f"pallas or layers of {row}")
+                _ = row["dtype"]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{TABLE}: a row of {card!r} does not fit: {error!r}.") from error
+    return found

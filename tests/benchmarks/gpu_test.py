@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -12,51 +13,140 @@ import pytest
 
 from benchmarks import gpu
 
+# Runs a script as far as its flags.
+PARSE = """
+import runpy, sys
+from absl import app, flags
+from axml_jax import flags as ours
 
-@pytest.mark.parametrize("part", gpu.SHARES)
-def test_every_part_is_a_command_that_exists(part: str) -> None:
-    command = gpu.command(part, 1.5, ["--out=there"])
+def parse(main):
+    flags.FLAGS(sys.argv)
+    sys.exit(0)
+
+app.run = ours.run = parse
+sys.argv.pop(0)
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("part", gpu.PARTS)
+def test_every_part_is_a_command_that_takes_its_flags(part: str, root: Path) -> None:
+    command = gpu.command(part, 100, ["--out=there"])
     assert command[0] == sys.executable
-    if part == "tests":
-        assert command[1:4] == ["-m", "pytest", "-q"]
-    else:
-        assert Path(command[1]).is_file()
-        assert command[2:] == ["--minutes=1.50", "--out=there"]
-        source = Path(command[1]).read_text(encoding="utf-8")
-        assert '"minutes"' in source
-        assert '"out"' in source
+    if command[1] == "-m":
+        assert command[2] == "pytest"
+        assert list((root / command[-1]).glob("*_test.py"))
+        return
+    assert command[2:] == ["--minutes=1.33", "--out=there"]
+    for more, code in (([], 0), (["--nobody_has_this_flag"], 1)):
+        done = subprocess.run(
+            [sys.executable, "-c", PARSE, *command[1:], *more],
+            env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'kernels'}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert ("nobody_has_this_flag" in done.stderr) is bool(code)
 
 
 def test_shares_are_all_of_the_time() -> None:
-    assert sum(gpu.SHARES.values()) == pytest.approx(1)
+    training = gpu.PARTS.keys() - set(gpu.DEFAULT_PARTS)
+    for parts in (gpu.DEFAULT_PARTS, training):
+        assert sum(gpu.PARTS[part].share for part in parts) == pytest.approx(1)
+    assert gpu.MINUTES < 9
 
 
-@pytest.mark.parametrize("tests_pass", [True, False])
-def test_what_fails_is_named_and_the_rest_still_runs(
-    tests_pass: bool,
+def test_the_modules_that_are_named_are_those_that_are_imported(root: Path) -> None:
+    """Of all files that the parts reach by imports at the head of a file."""
+    files = [root / part.what for part in gpu.PARTS.values() if part.what.endswith(".py")]
+    files += [root / "benchmarks" / "label_attention_memory.py", root / "tests" / "conftest.py"]
+    files += (root / "tests" / "kernels").glob("*_test.py")
+    others: set[str] = set()
+    seen: set[Path] = set()
+    while files:
+        path = files.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+            for module in imported(statement):
+                for folder in (root, root / "kernels"):
+                    place = folder.joinpath(*module.split("."))
+                    names = place.with_suffix(".py"), place / "__init__.py"
+                    files += [name for name in names if name.is_file()]
+                first = module.partition(".")[0]
+                if first not in ("axml_jax", "axml_kernels", "benchmarks", "tests"):
+                    others.add(first)
+    others -= sys.stdlib_module_names | {"jax"}
+    assert others | {"pytest"} == set(gpu.NEEDED)
+
+
+def imported(statement: ast.stmt) -> list[str]:
+    """Modules that a statement at the head of a file imports."""
+    if isinstance(statement, ast.Import):
+        return [name.name for name in statement.names]
+    if isinstance(statement, ast.ImportFrom) and statement.module:
+        module = statement.module
+        return [module, *(f"{module}.{name.name}" for name in statement.names)]
+    return []
+
+
+FAILS = "print('tests/some_test.py::test_it FAILED [ 50%]', flush=True); "
+
+
+@pytest.mark.parametrize(
+    ("tests", "told"),
+    [
+        ("", "failed: tiles (out of time)"),
+        ("import time; time.sleep(60)", "failed: tests (out of time), tiles (out of time)"),
+        (
+            FAILS + "raise SystemExit(1)",
+            "failed: tests (exit status 1), tiles (not run: a test failed)",
+        ),
+        (
+            FAILS + "import time; time.sleep(60)",
+            "failed: tests (out of time), tiles (not run: a test failed)",
+        ),
+        (
+            "raise SystemExit(4)",  # pytest's usage error
+            "failed: tests (exit status 4), tiles (not run: a test failed)",
+        ),
+    ],
+)
+def test_only_a_failing_test_keeps_the_tuner_from_running(
+    tests: str,
+    told: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
+    """What fails is named, and the rest still runs."""
     written = tmp_path / "written"
     scripts = {
-        "tests": "" if tests_pass else "raise SystemExit(3)",
+        "tests": tests,
         "tiles": "import time; time.sleep(60)",
-        "label_attention": "",
-        "train_step": f"open({str(written)!r}, 'w').close()",
+        "label_attention": f"open({str(written)!r}, 'w').close()",
     }
     monkeypatch.setattr(
-        gpu, "command", lambda part, minutes, out: [sys.executable, "-c", scripts[part]]
+        gpu, "command", lambda part, seconds, out: [sys.executable, "-c", scripts[part]]
     )
     with pytest.raises(SystemExit) as end:
-        gpu.run_all(0.1, [])
+        gpu.run_all(gpu.DEFAULT_PARTS, 0.2, [])
     assert end.value.code == 1
     assert written.exists()
-    told = capsys.readouterr().out
-    if tests_pass:
-        assert "failed: tiles (out of time)" in told
-    else:
-        assert "failed: tests (exit status 3), tiles (not run: the tests did not pass)" in told
+    assert told in capsys.readouterr().out
+
+
+def test_parts_are_refused_by_name(root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(root / "benchmarks" / "gpu.py"), "--parts=tests,tile"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "--parts: 'tile' should be one of tests, tiles, label_attention" in done.stderr
 
 
 def test_a_part_that_is_out_of_time_may_write_what_it_has(tmp_path: Path) -> None:

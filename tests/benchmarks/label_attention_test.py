@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from axml_kernels.workloads import WORKLOADS, Workload
-from benchmarks import contenders, timing
+from benchmarks import contenders, gpu, timing
 from benchmarks import label_attention_measure as measure
 from benchmarks import label_attention_memory as memory
+from benchmarks import label_attention_plan as plan
 from benchmarks import label_attention_plot as plot
 from benchmarks import label_attention_rivals as rivals
 
@@ -64,6 +65,12 @@ def test_small_run_reports(benchmark: Run, tmp_path: Path) -> None:
     assert [point["num_labels"] for point in found["sweep"]["points"]] == [20]
     assert {"chunked float32", "pallas float32"} == found["sweep"]["points"][0]["contenders"].keys()
     assert found["skipped"] == []
+    assert [task["task"] for task in found["tasks"]] == [
+        "one-layer: time",
+        "sweep: all",
+        "one-layer: memory",
+    ]
+    assert all(task["took_s"] > 0 for task in found["tasks"])
     assert found["command"].startswith("label_attention.py --repeats=1")
     assert found["plot"] in ("trial.png", None)
     assert (found["plot"] is not None) == (tmp_path / "out" / "trial.png").exists()
@@ -87,7 +94,7 @@ def test_ratios_to_pytorch(benchmark: Run) -> None:
 def test_without_time_everything_is_skipped_by_name(benchmark: Run) -> None:
     found = benchmark("--minutes=0", "--contenders=chunked", "--sweep_labels=8")
     assert found["cases"] == {}
-    assert found["skipped"][:3] == ["eurlex-cpu: all", "pydocs-cpu: all", "eurlex-cpu: memory"]
+    assert found["skipped"][:3] == ["eurlex-cpu: time", "pydocs-cpu: time", "sweep: all"]
     assert "skipped for want of time: sweep: all" in found["printed"]
 
 
@@ -141,6 +148,86 @@ def test_gradients_of_the_crop_are_those_of_the_whole(monkeypatch: pytest.Monkey
     placed = contender.place(checked)
     contender.prepare(placed)
     assert rivals.too_wrong(rivals.errors_of(contender, placed, expected)[0], "float32") == []
+
+
+def test_only_the_passes_that_are_timed_are_compiled_and_checked() -> None:
+    entry = contenders.Entry("chunked", "float32")
+    about, ready = measure.get_ready(entry, TINY, False, ["training"], 1e9)
+    assert ready is not None
+    assert about["temporary_bytes"].keys() == ready.seconds.keys() == {"training"}
+    assert len(about["errors"]) == 4 + 2 * len(TINY.layers)
+    assert all(name.startswith("training ") for name in about["errors"])
+
+
+def test_the_plan_for_a_gpu_fits_into_its_part_of_the_command() -> None:
+    """Every shape is in it, the sweep before the third: estimates, until somebody has run it."""
+    planned, seconds = plan.whole_plan("gpu")
+    given = 60 * gpu.MINUTES * gpu.PARTS["label_attention"].share - gpu.RESERVE_SECONDS
+    assert seconds <= given
+    timed = [task.workloads[0] for task in planned if task.kind == "time"]
+    assert timed == ["eurlex", "wiki10-31k", "amazoncat-13k", "wikilshtc", "rcv1"]
+    kinds = [task.kind for task in planned]
+    assert kinds.index("sweep") == 2
+    assert max(plan.DEFAULTS["gpu"].sweep_labels) == 1_000_000
+    dear = plan.DEFAULTS["gpu"]._replace(repeats=500)
+    entries = dear.entries, dear.few, dear.sweep_entries
+    more = plan.tasks(dear, dear.workloads, *entries, dear.sweep_labels)
+    assert sum(task.seconds for task in more) > given  # the estimates count rounds
+
+
+def test_on_a_gpu_the_ratios_that_count_come_first() -> None:
+    about = plan.DEFAULTS["gpu"]
+    first = [str(entry) for entry in about.entries[:3]]
+    assert first == ["torch-eager bfloat16", "chunked bfloat16", "pallas bfloat16"]
+    for entries in (about.entries, about.few):
+        names = {str(entry) for entry in entries}
+        assert {*first, "torch-compile bfloat16", "torch-eager float32"} <= names
+        assert "reference" not in {entry.method for entry in entries}
+
+
+def test_what_is_timed_is_there_when_the_next_pass_is_ended() -> None:
+    class Ended:
+        def run(self, name: str, placed: Any) -> None:
+            if name == "training":
+                raise SystemExit(143)
+
+        wait = print
+
+    entry = contenders.Entry("chunked", "float32")
+    ready = {entry: timing.Ready(Ended(), None, dict.fromkeys(rivals.PASSES, 0.2))}
+    found: dict[contenders.Entry, dict[str, Any]] = {entry: {"errors": {}}}
+    with pytest.raises(SystemExit):
+        timing.time_all(ready, rivals.PASSES, 2, timing.Clock(1), found=found)
+    assert found[entry].keys() == {"errors", "forward", "forward_backward"}
+
+
+def test_a_third_of_a_shape_s_time_is_kept_for_timing(root: Path, tmp_path: Path) -> None:
+    """With a clock that jumps by a minute while each contender is made."""
+    script = """
+import sys
+from absl import flags
+from benchmarks import label_attention as bench, timing
+flags.FLAGS(["x", "--minutes=5.7", "--matrix=16"])
+now = [0.0]
+timing.time.monotonic = lambda: now[0]
+def get_ready(entry, *arguments):
+    now[0] += 60
+    return {"errors": {}}, timing.Ready(type("R", (), {"run": print, "wait": print})(), None, {})
+bench.get_ready = get_ready
+given = []
+bench.time_all = lambda ready, *more, **named: given.append((list(ready), more[2].left()))
+b = bench.Benchmark("")
+found = {}
+b.time_shape(None, b.entries, [], found, "shape", b.part)
+assert len(given[0][0]) == 4, given
+assert round(given[0][1]) == 102, given
+print([key for key in found if "skipped" in found[key]])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "['jax-naive float32', 'torch-compile float32']"
 
 
 def test_what_is_wrong_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:

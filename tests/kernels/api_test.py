@@ -58,27 +58,56 @@ def test_pallas_says_why_it_cannot_run(inputs: Inputs, monkeypatch: pytest.Monke
         refused("serve float32, bfloat16 and float16, and hidden is float64", wide)
 
 
-def test_pallas_is_the_default_only_on_cards_on_which_it_was_measured(
+def test_pallas_is_the_default_only_where_it_was_measured_and_won(
     inputs: Inputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = {"NVIDIA H200": [{"kernel": "average"}]}
-    monkeypatch.setattr(gpu_tiles, "table", lambda: table)
-    low, exact = inputs.hidden.astype(jnp.bfloat16), np.asarray(inputs.hidden, np.float64)
-    queries = inputs.queries
+    verdicts = [
+        {"dtype": "bfloat16", "layers": 1, "pallas": True},
+        {"dtype": "float32", "layers": 1, "pallas": True},
+        {"dtype": "bfloat16", "layers": 2, "pallas": False},
+    ]
+    measured = {"NVIDIA H200": {"tiles": [], "verdicts": verdicts}}
+    monkeypatch.setattr(gpu_tiles, "table", lambda: measured)
+    hidden, queries = inputs[:2]
+    low, exact = hidden.astype(jnp.bfloat16), np.asarray(hidden, np.float64)
+
+    def chosen(hidden: Any, layers: int = 1, name: str | None = None, **more: Any) -> object:
+        return api.implementation_named(name, hidden, queries, layers, **more)
+
     with compiling_for("NVIDIA H200"):
-        assert api.implementation_named(None, low, queries) is pallas_gpu
-        assert api.implementation_named(None, exact, queries) is chunked  # type: ignore[arg-type]
-        assert api.implementation_named("chunked", low, queries) is chunked
+        assert chosen(low) is chosen(hidden) is pallas_gpu
+        assert chosen(low, layers=2) is chosen(low, layers=0) is chunked
+        assert chosen(hidden, precision="highest") is chunked
+        assert chosen(inputs.hidden.astype(jnp.float16)) is chosen(exact) is chunked
+        assert chosen(low, name="chunked") is chunked
     with compiling_for("NVIDIA L4"):
-        assert api.implementation_named(None, low, queries) is chunked
-        assert api.implementation_named("pallas", low, queries) is pallas_gpu
+        assert chosen(low) is chunked
+        assert chosen(low, name="pallas") is pallas_gpu
+
+
+def test_operations_choose_by_the_layers_of_their_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def is_best(device: Target, dtype: str, layers: int) -> bool:
+        asked.append(layers)
+        return False
+
+    monkeypatch.setattr(gpu_tiles, "is_best", is_best)
+    monkeypatch.setattr(pallas_gpu, "unavailable", lambda dtype: None)
+    for name in ("one-layer", "two-layers"):
+        some = random_inputs(WORKLOADS[name])
+        label_attention(*some[:3])
+        label_scores(*some)
+        label_top_k(*some, 2)
+        label_cross_entropy(*some, jnp.zeros((3, 1), jnp.int32))
+    assert asked == [0, 1, 1, 1, 0, 2, 2, 2]
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="a rule for CPUs")
 def test_the_default_on_a_cpu_keeps_small_arrays_in_full_and_no_large_ones() -> None:
     def chosen(batch: int, tokens: int, width: int, num_labels: int) -> object:
         hidden = jnp.zeros((batch, tokens, width))
-        return api.implementation_named(None, hidden, jnp.zeros((num_labels, width)))
+        return api.implementation_named(None, hidden, jnp.zeros((num_labels, width)), 1)
 
     assert chosen(40, 256, 256, 90) is reference
     assert chosen(40, 256, 256, 2_000) is chunked

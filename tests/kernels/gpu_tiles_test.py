@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -123,11 +125,14 @@ def test_a_measured_tile_comes_first_the_nearest_label_count_of_several(
 
     rows = [row("average", 1_000, small), row("average", 30_000, large)]
     rows.append(row("gradient", 1_000, gradient))
-    monkeypatch.setattr(gpu_tiles, "table", lambda: {"NVIDIA H200": rows})
+    measured = {"NVIDIA H200": {"tiles": rows, "verdicts": []}}
+    monkeypatch.setattr(gpu_tiles, "table", lambda: measured)
     target = Target("gpu", "NVIDIA H200", (9, 0))
     few = dataclasses.replace(shape, num_labels=103)
     many = dataclasses.replace(shape, num_labels=100_000)
-    assert gpu_tiles.average_tile(few, target) == small
+    assert gpu_tiles.average_tile(dataclasses.replace(shape, num_labels=500), target) == small
+    # Forty documents of 103 labels would be 80 programs for the card's 132 processors.
+    assert gpu_tiles.average_tile(few, target) == dataclasses.replace(small, labels=32)
     assert gpu_tiles.average_tile(many, target) == large
     assert gpu_tiles.gradient_tile(many, target) == gradient
     assert gpu_tiles.average_tile(dataclasses.replace(shape, dtype="float32"), target) != small
@@ -136,9 +141,59 @@ def test_a_measured_tile_comes_first_the_nearest_label_count_of_several(
     assert gpu_tiles.average_tile(tiny, target) == dataclasses.replace(small, labels=16)
 
 
-def test_the_table_that_is_shipped_can_be_read() -> None:
-    for card, rows in gpu_tiles.table().items():
-        assert isinstance(card, str)
-        for row in rows:
-            kind = {"average": AverageTile, "gradient": GradientTile}[row["kernel"]]
-            assert kind(**row["tile"])
+def made_table(change: dict[str, Any] | None = None, part: str = "tiles") -> str:
+    """A table as the tuner writes it; `change` goes to the first row of a part."""
+    tile = {"labels": 64, "tokens": 32, "depth": 64, "features": 256, "warps": 8, "stages": 2}
+    about = {"kernel": "average", "width": 512, "features": 256, "dtype": "bfloat16"}
+    verdict = {"dtype": "bfloat16", "layers": 1, "workload": "eurlex", "pallas": True}
+    card: dict[str, list[dict[str, Any]]] = {
+        "tiles": [{**about, "num_labels": 3_956, "tile": tile}],
+        "verdicts": [verdict],
+    }
+    card[part][0].update(change or {})
+    return json.dumps({"NVIDIA H200": card})
+
+
+def test_the_table_is_read_and_what_does_not_fit_is_refused() -> None:
+    found = gpu_tiles.read(made_table())["NVIDIA H200"]
+    assert AverageTile(**found["tiles"][0]["tile"]).labels == 64
+    assert found["verdicts"][0]["pallas"] is True
+    for part, change, message in (
+        ("tiles", {"tile": {"labels": 64}}, "missing 5 required"),
+        ("tiles", {"kernel": "gradient"}, "unexpected keyword argument 'features'"),
+        ("verdicts", {"pallas": "yes"}, "pallas or layers of"),
+        ("verdicts", {"layers": 3}, "pallas or layers of"),
+    ):
+        with pytest.raises(ValueError, match=rf"tuned_tiles.json.*'NVIDIA H200'.*{message}"):
+            gpu_tiles.read(made_table(change, part))
+    with pytest.raises(ValueError, match="KeyError\\('verdicts'\\)"):
+        gpu_tiles.read('{"NVIDIA H200": {"tiles": []}}')
+
+
+def test_the_table_that_is_shipped_is_read_by_the_same_reader(root: Path) -> None:
+    path = root / "kernels" / "axml_kernels" / gpu_tiles.TABLE
+    assert gpu_tiles.table() == gpu_tiles.read(path.read_text(encoding="utf-8"))
+
+
+def test_kernels_are_best_where_every_verdict_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def verdict(dtype: str, layers: int, pallas: bool) -> dict[str, Any]:
+        return {"dtype": dtype, "layers": layers, "pallas": pallas}
+
+    verdicts = [
+        verdict("bfloat16", 1, True),
+        verdict("bfloat16", 1, True),
+        verdict("bfloat16", 2, True),
+        verdict("bfloat16", 2, False),
+        verdict("float32", 1, False),
+    ]
+    measured = {"NVIDIA H200": {"tiles": [], "verdicts": verdicts}}
+    monkeypatch.setattr(gpu_tiles, "table", lambda: measured)
+    h200, l4 = (Target("gpu", card, CARDS[card]) for card in ("NVIDIA H200", "NVIDIA L4"))
+    found = {
+        (dtype, layers)
+        for dtype in ("bfloat16", "float32", "float16")
+        for layers in (0, 1, 2)
+        if gpu_tiles.is_best(h200, dtype, layers)
+    }
+    assert found == {("bfloat16", 1)}
+    assert not gpu_tiles.is_best(l4, "bfloat16", 1)
