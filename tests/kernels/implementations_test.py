@@ -136,6 +136,18 @@ def test_a_document_does_not_depend_on_its_batch(implementation: str) -> None:
 
 
 @HEADS
+@pytest.mark.parametrize("implementation", COMPARED)
+@pytest.mark.parametrize("name", ["one-layer", "wide-layer", "two-layers"])
+def test_a_batch_of_one_document(implementation: str, name: str, operation: str) -> None:
+    inputs = random_inputs(WORKLOADS[name]._replace(batch=1))
+    for length in (0, 1, inputs.hidden.shape[1]):
+        one = inputs._replace(lengths=jnp.array([length], jnp.int32))
+        expected = results_and_gradients(one, "reference", operation)
+        for part, value in results_and_gradients(one, implementation, operation).items():
+            np.testing.assert_allclose(value, expected[part], rtol=1e-4, atol=1e-4, err_msg=part)
+
+
+@HEADS
 def test_groups_too_large_to_go_through_layers_one_by_one(
     monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
@@ -212,8 +224,11 @@ def test_exported_with_its_gradient(implementation: str, operation: str) -> None
 
 @HEADS
 @EVERY
-def test_precision_reaches_every_matrix_product(implementation: str, operation: str) -> None:
-    inputs = random_inputs(WORKLOADS["two-layers"])
+@pytest.mark.parametrize("name", ["one-layer", "wide-layer", "two-layers"])
+def test_precision_reaches_every_matrix_product(
+    implementation: str, name: str, operation: str
+) -> None:
+    inputs = random_inputs(WORKLOADS[name])
 
     loss = weighted_loss(implementation, operation, "highest")
 
