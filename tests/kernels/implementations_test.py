@@ -68,6 +68,17 @@ def test_errs_at_most_twice_as_much_as_the_reference_in_the_same_precision(
     accuracy.check(cases, COMPARED, operation)
 
 
+@pytest.mark.parametrize("num_labels", [1, 3, 255, 256, 257])
+def test_bfloat16_at_every_length_and_label_counts_around_a_block(num_labels: int) -> None:
+    cases = [
+        random_inputs(Workload(8, 8, 64, num_labels, (32,)), seed, "bfloat16")._replace(
+            lengths=jnp.arange(1, 9, dtype=jnp.int32)
+        )
+        for seed in SEEDS
+    ]
+    accuracy.check(cases, ["pallas"])
+
+
 @HEADS
 @EVERY
 @pytest.mark.parametrize("name", ["one-layer", "wide-layer"])
