@@ -3,16 +3,10 @@
     python benchmarks/label_attention_memory.py '{"method": "chunked", "precision": "float32",
         "ragged": false, "workloads": [[8, 500, 512, 3956, [256]]]}'
 
-A workload is its numbers (B, T, D, L, layers); each gives one line of JSON:
-
-- On a CPU: the process's largest resident set while the training loss's gradient is computed once,
-  less its resident set just before, when the inputs are there, everything is compiled and a small
-  shape of the same widths has run.  The mark is reset (Linux: "5" to clear_refs) and glibc is told
-  to give freed arrays back, so what earlier work has freed does not hide what this call takes.
-- On a GPU: the allocator's largest number of bytes in use, JAX's or PyTorch's own, less those in
-  use just before.  JAX's mark cannot be reset: `at_most` says that the call stayed below it.
-
-The gradients that are returned, `returned_bytes`, are part of the figure; the inputs are not.
+A workload is its numbers (B, T, D, L, layers); each gives one line of JSON: what benchmarks/
+peak_memory.py measures while the training loss's gradient is computed once, when the inputs are
+there, everything is compiled and a small shape of the same widths has run.  The gradients that are
+returned, `returned_bytes`, are part of the figure; the inputs are not.
 """
 
 from __future__ import annotations

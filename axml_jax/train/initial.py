@@ -111,7 +111,7 @@ def initial_values(plan: Plan, key: jax.Array, label_states: bool) -> tuple[Any,
     split = store.splits["train"]
     truth = split.label_matrix(store.num_train_labels)[plan.parts.train]
     bias = log_odds_of_mean(truth.nnz, *truth.shape)
-    # What runs best wherever this runs, which need not be where training does; and in float32,
+    # By what runs wherever this does, which need not be where training does; and in float32,
     # since label states are small differences of large means.
     model = plan.model.portable().clone(dtype=None)
     variables = initial_variables(model, key, store, plan.config, bias)

@@ -87,7 +87,8 @@ def label_cross_entropy(
 def choose_tile(hidden: Array, queries: Array) -> tiling.Tile:
     """The tile for these shapes on the current target."""
     batch, tokens, _ = hidden.shape
-    return tiling.tile(batch, tokens, queries.shape[0], target.current().platform)
+    cache = target.second_level_cache()
+    return tiling.tile(batch, tokens, queries.shape[0], target.current().platform, cache)
 
 
 def prepare(

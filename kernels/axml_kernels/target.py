@@ -4,7 +4,10 @@ Knows nothing of kernels.  What is named here is part of the key of every `jax.j
 same function traced for two devices is traced twice.
 """
 
+import functools
+import re
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -19,6 +22,9 @@ CARDS = {
     "NVIDIA H200": (9, 0),
     "NVIDIA B200": (10, 0),
 }
+# Where Linux describes the first core's caches, and what is taken for the second where it does not.
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+USUAL_CACHE = 2 << 20
 
 
 class Target(NamedTuple):
@@ -87,3 +93,21 @@ def current() -> Target:
         device.device_kind,
         (int(parts[0]), int(parts[1])) if known else None,
     )
+
+
+@functools.cache
+def second_level_cache(caches: Path = CACHES) -> int:
+    """Bytes of a core's second-level cache: this machine's, or USUAL_CACHE where it does not say.
+
+    Args:
+      caches: Linux's description: a folder `index*` for each cache.
+    """
+    for cache in sorted(caches.glob("index*")):
+        try:
+            level = (cache / "level").read_text(encoding="ascii").strip()
+            size = (cache / "size").read_text(encoding="ascii").strip()
+        except (OSError, UnicodeError):
+            continue
+        if level == "2" and (found := re.fullmatch(r"(\d+)([KM])", size)) and int(found[1]):
+            return int(found[1]) << {"K": 10, "M": 20}[found[2]]
+    return USUAL_CACHE

@@ -24,7 +24,7 @@ from axml_kernels import (
     target,
 )
 from axml_kernels.target import Target
-from axml_kernels.workloads import WORKLOADS, Inputs, random_inputs
+from axml_kernels.workloads import WORKLOADS, Inputs, Workload, random_inputs
 
 
 @pytest.fixture
@@ -112,6 +112,26 @@ def test_the_default_on_a_cpu_keeps_small_arrays_in_full_and_no_large_ones() -> 
     assert chosen(40, 256, 256, 90) is reference
     assert chosen(40, 256, 256, 2_000) is chunked
     assert chosen(1, 2, 256, 9_000) is chunked  # B x L x D
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="a rule for CPUs")
+def test_the_default_of_the_cross_entropy_is_never_in_full() -> None:
+    """Tiles make its gradient at one visit, as fast as `reference` even where arrays are small."""
+    inputs = random_inputs(Workload(10, 64, 32, 90, (16,)))
+    label_ids = jnp.arange(20, dtype=jnp.int32).reshape(10, 2)
+
+    def temporary(implementation: str | None) -> int:
+        def loss(queries: jax.Array) -> jax.Array:
+            given = inputs._replace(queries=queries)
+            return label_cross_entropy(*given, label_ids, implementation=implementation)
+
+        analysis = jax.jit(jax.grad(loss)).lower(inputs.queries).compile().memory_analysis()
+        assert analysis is not None
+        return analysis.temp_size_in_bytes
+
+    assert api.implementation_named(None, *inputs[:2]) is reference
+    assert temporary(None) == temporary("chunked")
+    assert temporary("chunked") != temporary("reference")
 
 
 def test_cards_are_named_as_jax_names_them() -> None:

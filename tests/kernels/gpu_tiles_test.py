@@ -83,7 +83,7 @@ def test_chunked_takes_the_tile_of_the_card_that_is_named() -> None:
     with compiling_for("NVIDIA H200"):
         assert chunked.choose_tile(hidden, queries) == tiling.tile(40, 500, 3_956, "gpu")
     assert chunked.choose_tile(hidden, queries) == tiling.tile(
-        40, 500, 3_956, jax.default_backend()
+        40, 500, 3_956, jax.default_backend(), target.second_level_cache()
     )
 
 

@@ -68,6 +68,17 @@ def test_errs_at_most_twice_as_much_as_the_reference_in_the_same_precision(
     accuracy.check(cases, COMPARED, operation)
 
 
+@pytest.mark.parametrize("num_labels", [1, 3, 255, 256, 257])
+def test_bfloat16_at_every_length_and_label_counts_around_a_block(num_labels: int) -> None:
+    cases = [
+        random_inputs(Workload(8, 8, 64, num_labels, (32,)), seed, "bfloat16")._replace(
+            lengths=jnp.arange(1, 9, dtype=jnp.int32)
+        )
+        for seed in SEEDS
+    ]
+    accuracy.check(cases, ["pallas"])
+
+
 @HEADS
 @EVERY
 @pytest.mark.parametrize("name", ["one-layer", "wide-layer"])
@@ -133,6 +144,18 @@ def test_a_document_does_not_depend_on_its_batch(implementation: str) -> None:
         rtol=1e-5,
         atol=1e-5,
     )
+
+
+@HEADS
+@pytest.mark.parametrize("implementation", COMPARED)
+@pytest.mark.parametrize("name", ["one-layer", "wide-layer", "two-layers"])
+def test_a_batch_of_one_document(implementation: str, name: str, operation: str) -> None:
+    inputs = random_inputs(WORKLOADS[name]._replace(batch=1))
+    for length in (0, 1, inputs.hidden.shape[1]):
+        one = inputs._replace(lengths=jnp.array([length], jnp.int32))
+        expected = results_and_gradients(one, "reference", operation)
+        for part, value in results_and_gradients(one, implementation, operation).items():
+            np.testing.assert_allclose(value, expected[part], rtol=1e-4, atol=1e-4, err_msg=part)
 
 
 @HEADS
@@ -212,8 +235,11 @@ def test_exported_with_its_gradient(implementation: str, operation: str) -> None
 
 @HEADS
 @EVERY
-def test_precision_reaches_every_matrix_product(implementation: str, operation: str) -> None:
-    inputs = random_inputs(WORKLOADS["two-layers"])
+@pytest.mark.parametrize("name", ["one-layer", "wide-layer", "two-layers"])
+def test_precision_reaches_every_matrix_product(
+    implementation: str, name: str, operation: str
+) -> None:
+    inputs = random_inputs(WORKLOADS[name])
 
     loss = weighted_loss(implementation, operation, "highest")
 

@@ -177,6 +177,20 @@ def test_attention_weights(token_ids: np.ndarray) -> None:
         assert (weights[b, :, length:] == 0).all()
 
 
+def test_a_portable_model_runs_where_the_named_kernels_do_not(token_ids: np.ndarray) -> None:
+    model = make(attention="pallas", recurrence="cudnn")
+    portable = model.portable()
+    assert (portable.attention, portable.recurrence) == ("chunked", None)
+    variables = random_variables(portable)
+    # Not even inside the interpreter is a kernel run.
+    with interpreted():
+        program = str(jax.make_jaxpr(portable.apply)(variables, token_ids, LENGTHS))
+    assert "pallas_call" not in program
+    expected = compiled(make(attention="reference"))(variables, token_ids, LENGTHS)
+    found = compiled(portable)(variables, token_ids, LENGTHS)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_dropout_lies_between_encoder_and_attention(token_ids: np.ndarray) -> None:
     model = make()
     variables = random_variables(model)
