@@ -99,13 +99,15 @@ def get_ready(
     try:
         about: dict[str, Any] = {}
         if case.expected is not None:
-            errors = check.errors_of(case.contender(entry, 0.0), case.params, case.expected)
+            checked = case.contender(entry, 0.0)
+            errors = check.errors_of(checked, case.params, case.expected)
             about["errors"] = {
                 name: error if math.isfinite(error) else None for name, error in errors.items()
             }
-            wrong = check.too_wrong(errors, entry.precision)
+            wrong = check.too_wrong(errors, entry.precision, checked.sparse)
             if wrong:
                 return {**about, "wrong": ", ".join(wrong)}, None
+            del checked
             gc.collect()  # the one that was checked, before the one that is timed is made
         contender, placed = case.contender(entry), case.batches_of(entry.method)
         seconds = {}

@@ -80,6 +80,8 @@ class Ours:
       label_parts: Over how many of them the labels are split; see `config.parallel.labels`.
     """
 
+    sparse = True  # `axml_jax.train.word_rows`, as by default
+
     def __init__(
         self,
         shape: Shape,
