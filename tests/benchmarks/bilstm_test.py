@@ -1,0 +1,54 @@
+"""The benchmark of the recurrent layer checks and times every implementation."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from axml_jax.models.bilstm import bilstm
+from axml_jax.models.bilstm_parameters import BiLSTMParameters
+
+
+def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_path: Path) -> None:
+    flags = ["--shape=tiny", "--unroll=1", "--unroll=3", "--repeats=1", f"--out={tmp_path}"]
+    done = subprocess.run(
+        [sys.executable, root / "benchmarks" / "bilstm.py", *flags, "--name=trial"],
+        env=user_environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))["implementations"]
+    names = {"axml-scan-unroll-1", "axml-scan-unroll-3", "flax", "torch"}
+    assert found.keys() == names
+    for name in names - ({"torch"} if importlib.util.find_spec("torch") is None else set()):
+        about = found[name]
+        assert max(about["errors"].values()) < 1e-6, name
+        for part in ("forward", "gradient"):
+            assert about[part]["time_over"][name] == 1
+            ratio = about[part]["median_s"] / found["flax"][part]["median_s"]
+            assert about[part]["time_over"]["flax"] == pytest.approx(ratio)
+
+
+def test_the_scan_is_unrolled_there_and_back() -> None:
+    from benchmarks.bilstm import unrolled
+
+    given = jnp.ones((2, 8, 3)), BiLSTMParameters(*map(jnp.ones, ((2, 3, 8), (2, 2, 8), (2, 8))))
+    lengths = jnp.full((2,), 8)
+
+    def program() -> str:
+        step = jax.grad(lambda x, p: bilstm(x, lengths, p).sum())
+        return str(jax.make_jaxpr(step)(*given))
+
+    with unrolled(4):
+        assert program().count("unroll=4") == 2
+    assert program().count("unroll=1") == 2
