@@ -3,6 +3,8 @@
     python benchmarks/input_pipeline.py
     python benchmarks/input_pipeline.py --store STORE --store ANOTHER
 
+Rates are those of the best round; `times` has them all.
+
 Three questions, on random documents of the lengths of the paper's data sets (Table 1's means,
 log-normal), cut at 500 tokens, from mapped files:
 

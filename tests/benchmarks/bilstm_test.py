@@ -14,6 +14,7 @@ import pytest
 
 from axml_jax.models.bilstm import bilstm
 from axml_jax.models.bilstm_parameters import BiLSTMParameters
+from benchmarks.bilstm_rivals import keep, unrolled
 
 
 def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_path: Path) -> None:
@@ -40,8 +41,6 @@ def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_pat
 
 
 def test_the_scan_is_unrolled_there_and_back() -> None:
-    from benchmarks.bilstm import unrolled
-
     given = jnp.ones((2, 8, 3)), BiLSTMParameters(*map(jnp.ones, ((2, 3, 8), (2, 2, 8), (2, 8))))
     lengths = jnp.full((2,), 8)
 
@@ -52,3 +51,19 @@ def test_the_scan_is_unrolled_there_and_back() -> None:
     with unrolled(4):
         assert program().count("unroll=4") == 2
     assert program().count("unroll=1") == 2
+
+
+def test_the_faster_one_of_a_card_and_precision_is_kept(tmp_path: Path) -> None:
+    table = tmp_path / "table.json"
+    scan, cudnn = ({"gradient": {"median_s": seconds}} for seconds in (0.2, 0.1))
+    both = {"axml-scan-unroll-1": scan, "axml-cudnn": cudnn, "torch": {"gradient": {"median_s": 0}}}
+    assert keep(both, table, "a card", "tf32") == "cudnn"
+    both["axml-cudnn"] = {"gradient": {"median_s": 0.3}}
+    assert keep(both, table, "a card", "float32") == "scan"
+    assert keep(both, table, "another", "tf32") == "scan"
+    both["axml-cudnn"] = {"wrong": "states"}
+    assert keep(both, table, "a card", "tf32") is None
+    assert json.loads(table.read_text(encoding="utf-8")) == {
+        "a card": {"float32": "scan", "tf32": "cudnn"},
+        "another": {"tf32": "scan"},
+    }

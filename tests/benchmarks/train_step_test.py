@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -85,6 +86,18 @@ def refused(method: str, ragged: bool = False) -> list[str]:
     assert ready is None
     assert not is_fine(about)
     return about["wrong"].split(", ")
+
+
+def test_cudnn_is_asked_for_where_it_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    if jax.default_backend() == "cpu":
+        about, ready = measure.get_ready(
+            Entry("axml-cudnn", "float32"), tiny_case(False), measure.PASSES
+        )
+        assert ready is None
+        assert "needs an NVIDIA GPU" in about["not_implemented"]
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    chosen = measure.default_entries([], ["bfloat16", "tf32"])
+    assert [entry.precision for entry in chosen if entry.method == "axml-cudnn"] == ["tf32"]
 
 
 @NEEDS_TORCH
