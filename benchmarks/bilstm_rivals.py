@@ -119,7 +119,7 @@ def flax(parameters: BiLSTMParameters, precision: str) -> Implementation:
         found = []
         for kernel, recurrent, bias in zip(*parameters, strict=True):
             gates = [jnp.split(one, 4, axis=-1) for one in (kernel, recurrent, bias)]
-            cell = {}
+            cell: dict[str, Any] = {}
             for name, wide, narrow, one in zip("ifog", *gates, strict=True):
                 cell |= {f"i{name}": {"kernel": wide}, f"h{name}": {"kernel": narrow, "bias": one}}
             found.append(cell)

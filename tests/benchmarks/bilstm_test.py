@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +57,12 @@ def test_the_scan_is_unrolled_there_and_back() -> None:
 def test_the_faster_one_of_a_card_and_precision_is_kept(tmp_path: Path) -> None:
     table = tmp_path / "table.json"
     scan, cudnn = ({"gradient": {"median_s": seconds}} for seconds in (0.2, 0.1))
-    both = {"axml-scan-unroll-1": scan, "axml-cudnn": cudnn, "torch": {"gradient": {"median_s": 0}}}
+    both: dict[str, dict[str, Any]] = {}
+    both |= {
+        "axml-scan-unroll-1": scan,
+        "axml-cudnn": cudnn,
+        "torch": {"gradient": {"median_s": 0}},
+    }
     assert keep(both, table, "a card", "tf32") == "cudnn"
     both["axml-cudnn"] = {"gradient": {"median_s": 0.3}}
     assert keep(both, table, "a card", "float32") == "scan"
