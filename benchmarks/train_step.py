@@ -341,8 +341,8 @@ def main(argv: Sequence[str]) -> None:
         benchmark = Benchmark(os.environ.get("JAX_COMPILATION_CACHE_DIR") or cache)
         written = run_tasks(benchmark, "training step")
     results = benchmark.results
-    show_table("Training and prediction", measure.COLUMNS, list(measure.rows_of(results)))
     for title, columns, rows in (
+        ("Training and prediction", measure.COLUMNS, list(measure.rows_of(results))),
         ("Where the time goes", parts.COLUMNS, list(parts.rows_of(results))),
         ("Extrapolated", extrapolate.COLUMNS, extrapolate.rows_of(results)),
     ):

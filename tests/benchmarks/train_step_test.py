@@ -19,8 +19,11 @@ from benchmarks import train_step_check as check
 from benchmarks import train_step_data as data
 from benchmarks import train_step_extrapolate as extrapolate
 from benchmarks import train_step_measure as measure
+from benchmarks import train_step_parts as parts
 from benchmarks import train_step_plot as plot
 from benchmarks.contenders import Entry, is_fine
+from benchmarks.timing import Clock
+from benchmarks.train_step_ours import Ours
 
 TINY = data.SHAPES["tiny"]
 NEEDS_TORCH = pytest.mark.skipif(
@@ -247,6 +250,37 @@ def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_pat
     assert (found["plot"] is not None) == (tmp_path / "trial.png").exists()
     assert found["command"].startswith("train_step.py --shapes=tiny")
     assert "Where the time goes" in done.stdout
+
+
+@NEEDS_TORCH
+def test_the_encoder_is_timed_by_each_implementation(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = [Entry(name, "float32") for name in ("torch-padded", "axml", "axml-scan")]
+    monkeypatch.setattr(parts, "_entries", lambda precision: entries)
+    found = parts.time_parts(tiny_case(False), ["float32"], 1, Clock(1))
+    assert found["axml float32"].keys() == set(parts.PARTS)
+    assert found["axml-scan float32"].keys() == {"encoder"}
+    for kind, about in found["axml-scan float32"]["encoder"].items():
+        other = found["torch-padded float32"]["encoder"][kind]["median_s"]
+        assert about["time_over"] == pytest.approx(about["median_s"] / other)
+    rows = list(parts.rows_of({"cases": {"tiny": {"parts": found}}}))
+    assert [row[2] for row in rows if row[1] == "axml-scan float32"] == [
+        "encoder, forward",
+        "encoder, forward + backward",
+    ]
+
+
+def test_the_part_update_is_that_of_a_step() -> None:
+    case = tiny_case(False)
+    ours = Ours(TINY, "float32", case.params, 0.0)
+    run = parts.update_call(ours, case)
+    step, norms = run()
+    assert int(step) == 1
+    # Of the gradient that it is given, 1e-6 everywhere: the rows of the batch's words count alone.
+    sizes = [np.size(leaf) for leaf in jax.tree.leaves(case.params)]
+    table = case.params["words"]["vectors"]
+    rows = min(len(table), case.batches_of("torch-padded")[0].token_ids.size + 1)
+    count = sum(sizes) - table.size + rows * table.shape[1]
+    assert float(norms["all"]) == pytest.approx(1e-6 * count**0.5, rel=1e-4)
 
 
 def test_extrapolation_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
