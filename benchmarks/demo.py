@@ -21,7 +21,7 @@ from pathlib import Path
 from absl import app, flags
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # it is run as a file
+sys.path[:0] = [str(ROOT), str(ROOT / "kernels")]  # it is run as a file
 
 from benchmarks import report  # noqa: E402
 

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))  # it is run as a file
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "kernels"))  # it is run
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))  # as a file
 
 from axml_jax import flags as axml_flags
 

@@ -3,6 +3,8 @@
     python benchmarks/input_pipeline.py
     python benchmarks/input_pipeline.py --store STORE --store ANOTHER
 
+Rates are those of the best round; `times` has them all.
+
 Three questions, on random documents of the lengths of the paper's data sets (Table 1's means,
 log-normal), cut at 500 tokens, from mapped files:
 
@@ -28,7 +30,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # it is run as a file
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "kernels"))  # it is run
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # as a file
 
 import jax
 import jax.numpy as jnp

@@ -23,7 +23,8 @@ from typing import Any
 # One core: a thread pool that NumPy may start must not help.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_variable] = "1"
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # it is run as a file
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "kernels"))  # it is run
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # as a file
 
 import numpy as np  # noqa: E402
 import scipy.sparse as sp  # noqa: E402

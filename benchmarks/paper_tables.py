@@ -23,7 +23,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # it is run as a file
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "kernels"))  # it is run
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # as a file
 
 from absl import flags
 

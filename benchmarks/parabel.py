@@ -18,7 +18,8 @@ import numpy as np
 import scipy.sparse
 from absl import flags
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))  # it is run as a file
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "kernels"))  # it is run
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))  # as a file
 
 from axml_jax import flags as axml_flags
 from axml_jax.baselines import omikuji_trees

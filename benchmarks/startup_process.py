@@ -38,7 +38,13 @@ def start(settings: Sequence[str], store: Path, run: Path, compiled: Path) -> fl
         *("--config.train.epochs=1", "--config.data.valid_fraction=0"),
         *("--config.model.word_vectors=random", f"--config.train.log_steps={LOG_STEPS}"),
     ]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    # The checkout's packages, where none are installed.
+    paths = [str(report.ROOT), str(report.ROOT / "kernels"), os.environ.get("PYTHONPATH", "")]
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+    }
     seconds, said = None, []
     begin = time.perf_counter()
     with subprocess.Popen(

@@ -1,8 +1,9 @@
 """How many documents a second does a training step take, and a prediction, beside PyTorch?
 
     pip install -e ".[bench]"    # PyTorch and matplotlib; without them axml_jax alone is measured
-    python benchmarks/train_step.py
-    python benchmarks/train_step.py --shapes=pydocs --ragged --minutes=10
+    python benchmarks/train_step.py --minutes=5
+    python benchmarks/train_step.py --ragged --batches=2 --noparts
+    python benchmarks/train_step.py --shapes= --sweeps --contenders=torch-padded,axml --repeats=3
     python benchmarks/train_step.py --override=batch=8,tokens=100 --sweep_tokens=50,100,200
 
 Training is a whole step: batch to the device, embedding, BiLSTM, dropout, label attention, loss
@@ -10,11 +11,13 @@ over all labels, gradients, Adam on every weight, the word table included.  Pred
 five best labels.  axml_jax runs what training and `Predictor` run; PyTorch the same model written
 from the paper (benchmarks/train_step_torch.py): plain padded, packed sequences as the authors' own
 code computes, and compiled with a fused Adam, which with bfloat16 is autocast and cuDNN at their
-best.  "-sparse" is the official style: sparse gradients of the word table and SparseAdam.
+best.  "-sparse" is the official style: sparse gradients of the word table and SparseAdam, by whose
+rule axml_jax updates it, too; "axml-scan" and "axml-cudnn" name the recurrent layer's
+implementation, which "axml" chooses for itself.
 
 - Correctness first: all start from the same weights, and scores, the losses of three steps without
-  dropout and the first update are compared with eqs. (1) to (6) written down plainly
-  (`tolerances`).  What is wrong is not timed.
+  dropout and the first update are compared with eqs. (1) to (6) written down plainly, the word
+  table's by the contender's own rule (`tolerances`).  What is wrong is not timed.
 - Rivals take turns (benchmarks/report.py).  Who needs more than ten seconds a call has two rounds.
 - `--ragged`: lengths are log-normal around the mean of Table 1, cut at T.  axml_jax sorts and pads
   as training does (`--buckets`); PyTorch has batches in random order, padded to their longest, and
@@ -23,8 +26,12 @@ best.  "-sparse" is the official style: sparse gradients of the word table and S
   products, as JAX does by default; "bfloat16" is AttentionXML(dtype="bfloat16") and autocast.
 - Floor: operations that no exact way spares, at the rate of a large matrix product measured here.
 - Memory: peak of a call in a process of its own, with what the contender always holds.
-- `parts`: where the time goes; `sweep`: time against T, L, B and V, drawn in NAME.png;
-  `extrapolated` (GPUs): the paper's two large data sets (benchmarks/train_step_extrapolate.py).
+- `parts`: where the time goes; `extrapolated` (GPUs): the paper's two large data sets
+  (benchmarks/train_step_extrapolate.py); `sweep`: time of a step against T, L, B and V, drawn in
+  NAME.png, on a CPU a command of its own (the third above).
+- Each piece can be had alone, for little time: --notime, --nomemory, --noparts, --nosweeps,
+  --extrapolate= and --shapes= leave out what they name.  What JAX has compiled is kept between
+  commands where JAX_COMPILATION_CACHE_DIR says so.
 
 On a CPU both libraries use all cores of the process, and PyTorch's threads sleep while they wait;
 cores should be calm (`load`).  Not measured: compilation, validation, checkpoints, several devices.
@@ -39,7 +46,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # it is run as a file
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "kernels"))  # it is run
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # as a file
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs room, too
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
@@ -67,39 +75,8 @@ from benchmarks.matrix_rate import matrix_rates
 from benchmarks.tasks import no_progress, run_tasks
 from benchmarks.timing import Clock, Ready, time_all
 from benchmarks.train_step_data import SHAPES, Shape
+from benchmarks.train_step_settings import DEFAULTS, SIZES
 
-# By kind of device.  In order of importance: the last are left out first.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "cpu": {
-        "shapes": ["eurlex"],
-        "dtypes": ["float32"],
-        "sweep_shape": "pydocs",
-        "sweep_tokens": [],
-        "sweep_labels": [],
-        "sweep_batch": [],
-        "sweep_words": [],
-        "extrapolate": [],
-        "matrix": 2048,
-    },
-    "gpu": {
-        "shapes": ["eurlex", "amazoncat", "wikilshtc"],
-        "dtypes": ["bfloat16", "tf32"],
-        "sweep_shape": "eurlex",
-        "sweep_tokens": [125, 250, 500],
-        "sweep_labels": [1_000, 4_000, 16_000],
-        "sweep_batch": [10, 40, 160],
-        "sweep_words": [50_000, 500_000],
-        "extrapolate": list(extrapolate.DATA_SETS),
-        "matrix": 8192,
-    },
-}
-# A size that is swept, and the flag that says over what.
-SIZES = {
-    "tokens": "sweep_tokens",
-    "num_labels": "sweep_labels",
-    "batch": "sweep_batch",
-    "num_words": "sweep_words",
-}
 _BY_DEFAULT = "by default the device's own"
 _SHAPES = flags.DEFINE_list("shapes", None, f"Shapes by name; {_BY_DEFAULT}.")
 _OVERRIDE = flags.DEFINE_list("override", [], "SIZE=NUMBER: other sizes in all shapes.")
@@ -110,8 +87,10 @@ _BATCHES = flags.DEFINE_integer("batches", None, "Batches of a call; 1, or 8 wit
 _BUCKETS = flags.DEFINE_integer("buckets", extrapolate.BUCKETS, "Padded lengths of axml_jax.", 1)
 _REPEATS = flags.DEFINE_integer("repeats", 7, "Timed rounds.", lower_bound=1)
 _MINUTES = flags.DEFINE_float("minutes", 30, "Time for all; what does not fit is skipped.", 0.0)
-_MEMORY = flags.DEFINE_boolean("memory", True, "Measure peak memory.")
+_TIME = flags.DEFINE_boolean("time", True, "Time whole steps and predictions.")
+_MEMORY = flags.DEFINE_boolean("memory", True, "Measure peak memory of what was timed.")
 _PARTS = flags.DEFINE_boolean("parts", True, "Measure where the time goes.")
+_SWEEPS = flags.DEFINE_boolean("sweeps", None, f"Sweep over sizes not given, too; {_BY_DEFAULT}.")
 _SWEEP_SHAPE = flags.DEFINE_string("sweep_shape", None, f"What is varied; {_BY_DEFAULT}.")
 for _size, _flag in SIZES.items():
     flags.DEFINE_list(_flag, None, f"Values of {plot.LABELS[_size]} to sweep over; empty: none.")
@@ -134,8 +113,11 @@ def setting(name: str) -> Any:
 
 
 def values(name: str) -> list[int]:
-    """The numbers of a sweep's flag."""
-    return sorted(int(number) for number in setting(name) if str(number).strip())
+    """The numbers of a sweep's flag: what is given, else the device's own with --sweeps."""
+    given = flags.FLAGS[name].value
+    if given is None:
+        given = DEFAULTS[kind()][name] if setting("sweeps") else []
+    return sorted(int(number) for number in given if str(number).strip())
 
 
 class Benchmark:
@@ -233,7 +215,8 @@ class Benchmark:
         self.advance(0, note=f"{name}: parts")
         case = measure.Case(shape_of(name), checked=False, **self.documents)
         found = parts.time_parts(case, self.precisions, _REPEATS.value, self.clock)
-        self.results["cases"][name]["parts"] = found
+        about = self.results["cases"].setdefault(name, {**case.about(), "contenders": {}})
+        about["parts"] = found
         self.advance()
 
     def sweep(self) -> None:
@@ -241,6 +224,8 @@ class Benchmark:
         shape = shape_of(setting("sweep_shape"))
         found: dict[str, list[Any]] = {}
         self.results["sweep"] = {"shape": shape._asdict(), "sizes": found}
+        cases = self.results["cases"]
+        known = {shape_of(name): one for name, one in cases.items() if one["contenders"]}
         for size, flag in SIZES.items():
             for value in values(flag):
                 title = f"{size} {value:,}"
@@ -248,7 +233,12 @@ class Benchmark:
                     self.skip(f"sweep: {title}")
                     continue
                 change: dict[str, Any] = {size: value}
-                about = self.time_shape(shape._replace(**change), measure.PASSES[:1], title)
+                one = shape._replace(**change)
+                if one in known:
+                    self.advance(len(self.entries), note=title)
+                else:
+                    known[one] = self.time_shape(one, measure.PASSES[:1], title)
+                about = {name: what for name, what in known[one].items() if name != "parts"}
                 found.setdefault(size, []).append({"value": value, **about})
         path = results_folder() / f"{results_name()}.png"
         if plot.draw(self.results["sweep"], device_name(), path):
@@ -268,25 +258,24 @@ class Benchmark:
 
     def tasks(self) -> Iterator[tuple[str, Callable[[], None]]]:
         """What is to be done, the most important first."""
-        for name in setting("shapes"):
+        for name in setting("shapes") if _TIME.value else ():
             yield f"{name}: time", lambda name=name: self.time_case(name)  # type: ignore[misc]
-        for name in setting("shapes"):
-            for wanted, what, task in (
-                (_MEMORY.value, "memory", self.weigh_case),
-                (_PARTS.value, "parts", self.split_case),
-            ):
-                # What could not be timed has no place for more.
-                if wanted and name in self.results["cases"]:
-                    yield f"{name}: {what}", lambda task=task, name=name: task(name)  # type: ignore[misc]
         for name in filter(None, setting("extrapolate")):
             yield f"{name}: extrapolation", lambda name=name: self.extrapolate(name)  # type: ignore[misc]
+        for name in setting("shapes"):
+            timed = name in self.results["cases"]
+            if _MEMORY.value and timed:
+                yield f"{name}: memory", lambda name=name: self.weigh_case(name)  # type: ignore[misc]
+            # What could not be timed has no place for more.
+            if _PARTS.value and (timed or not _TIME.value):
+                yield f"{name}: parts", lambda name=name: self.split_case(name)  # type: ignore[misc]
         if any(values(flag) for flag in SIZES.values()):
             yield "sweep: all", self.sweep
 
     def steps(self) -> int:
         """How often `advance` is called when nothing is skipped."""
         shapes, points = len(setting("shapes")), sum(len(values(flag)) for flag in SIZES.values())
-        of_entries = shapes * (1 + _MEMORY.value) + points
+        of_entries = shapes * _TIME.value * (1 + _MEMORY.value) + points
         return of_entries * len(self.entries) + shapes * _PARTS.value + len(setting("extrapolate"))
 
     def compare_all(self) -> None:
@@ -317,9 +306,13 @@ def results_folder() -> Path:
 
 
 def results_name() -> str:
+    """As told, or by what is measured: pieces without the times have files of their own."""
     card = "cpu" if kind() == "cpu" else jax.devices()[0].device_kind
-    ragged = "ragged_" if _RAGGED.value else ""
-    return _NAME.value or f"train_step_{ragged}{report.slug(card)}"
+    shapes, sweeps = setting("shapes"), any(values(flag) for flag in SIZES.values())
+    pieces = [("extrapolated", setting("extrapolate")), ("parts", shapes and _PARTS.value)]
+    pieces = [] if shapes and _TIME.value else [*pieces, ("sweeps", sweeps)]
+    names = [name for name, there in [("ragged", _RAGGED.value), *pieces] if there]
+    return _NAME.value or "_".join(["train_step", *names, report.slug(card)])
 
 
 def check_flags() -> None:
@@ -345,11 +338,11 @@ def main(argv: Sequence[str]) -> None:
     del argv
     check_flags()
     with tempfile.TemporaryDirectory() as cache:
-        benchmark = Benchmark(cache)
+        benchmark = Benchmark(os.environ.get("JAX_COMPILATION_CACHE_DIR") or cache)
         written = run_tasks(benchmark, "training step")
     results = benchmark.results
-    show_table("Training and prediction", measure.COLUMNS, list(measure.rows_of(results)))
     for title, columns, rows in (
+        ("Training and prediction", measure.COLUMNS, list(measure.rows_of(results))),
         ("Where the time goes", parts.COLUMNS, list(parts.rows_of(results))),
         ("Extrapolated", extrapolate.COLUMNS, extrapolate.rows_of(results)),
     ):

@@ -24,12 +24,16 @@ from benchmarks.train_step_data import (
     operations,
     plain,
 )
-from benchmarks.train_step_ours import Ours, initial_params
+from benchmarks.train_step_ours import RECURRENCES, Ours, initial_params
 
 PASSES = ("training", "prediction")
-OURS, PADDED, PACKED, COMPILED = "axml", "torch-padded", "torch-packed", "torch-compile"
+OURS, CUDNN = "axml", "axml-cudnn"
+PADDED, PACKED, COMPILED = "torch-padded", "torch-packed", "torch-compile"
 # In order of importance: where time runs out, the last ones are left out.
-METHODS = (PADDED, OURS, PACKED, COMPILED, "torch-padded-sparse", "torch-packed-sparse")
+METHODS = (
+    PADDED, OURS, PACKED, COMPILED, CUDNN, "axml-scan", "torch-padded-sparse",
+    "torch-packed-sparse",
+)  # fmt: skip
 # Whoever takes longer for a call has fewer rounds, but two.
 SLOW_SECONDS, LEAST_ROUNDS = 10.0, 2
 DROPOUT = 0.5
@@ -56,12 +60,13 @@ class Case:
 
     def batches_of(self, method: str) -> list[Batch]:
         """All documents as a contender has them."""
-        return self._ours if method == OURS else self._theirs
+        return self._ours if method in RECURRENCES else self._theirs
 
     def contender(self, entry: Entry, dropout: float = DROPOUT) -> check.Contender:
         """A contender with the initial weights; raises UnavailableError without its library."""
-        if entry.method == OURS:
-            return Ours(self.shape, entry.precision, self.params, dropout)
+        if entry.method in RECURRENCES:
+            recurrence = RECURRENCES[entry.method]
+            return Ours(self.shape, entry.precision, self.params, dropout, recurrence=recurrence)
         import_torch()
         from benchmarks.train_step_torch import Theirs
 
@@ -99,13 +104,15 @@ def get_ready(
     try:
         about: dict[str, Any] = {}
         if case.expected is not None:
-            errors = check.errors_of(case.contender(entry, 0.0), case.params, case.expected)
+            checked = case.contender(entry, 0.0)
+            errors = check.errors_of(checked, case.params, case.expected)
             about["errors"] = {
                 name: error if math.isfinite(error) else None for name, error in errors.items()
             }
-            wrong = check.too_wrong(errors, entry.precision)
+            wrong = check.too_wrong(errors, entry.precision, checked.sparse)
             if wrong:
                 return {**about, "wrong": ", ".join(wrong)}, None
+            del checked
             gc.collect()  # the one that was checked, before the one that is timed is made
         contender, placed = case.contender(entry), case.batches_of(entry.method)
         seconds = {}
@@ -114,7 +121,7 @@ def get_ready(
             def call(name: str = name) -> None:
                 contender.wait(contender.run(name, placed))
 
-            if entry.method in (OURS, COMPILED):
+            if entry.method in (*RECURRENCES, COMPILED):
                 call()  # compiles
             seconds[name] = steady_seconds(call)
     except Exception as error:  # what became of it is a result like others
@@ -200,6 +207,11 @@ COLUMNS: Sequence[str] = (
 
 def default_entries(methods: Sequence[str], precisions: Sequence[str]) -> list[Entry]:
     """Contenders: of each precision the methods, or without any the device's own."""
-    compiles = () if jax.default_backend() == "cpu" else (COMPILED,)
-    chosen = methods or (PADDED, OURS, PACKED, *compiles)
-    return [Entry(method, precision) for precision in precisions for method in chosen]
+    on_gpus = () if jax.default_backend() == "cpu" else (COMPILED, CUDNN)
+    return [
+        Entry(method, precision)
+        for precision in precisions
+        for method in methods or (PADDED, OURS, PACKED, *on_gpus)
+        # cuDNN's LSTM serves float32 arrays alone.
+        if methods or method != CUDNN or precision != "bfloat16"
+    ]

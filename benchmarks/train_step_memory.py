@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # it is run as a file
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "kernels"))  # it is run
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # as a file
 
 # Both before JAX is imported, here and in the benchmark: contenders share the card.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -27,7 +28,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from benchmarks import peak_memory
 from benchmarks.contenders import Entry, failure_of
 from benchmarks.train_step_data import Shape
-from benchmarks.train_step_measure import OURS, Case
+from benchmarks.train_step_measure import Case
+from benchmarks.train_step_ours import RECURRENCES
 
 # The one that needs less first: on a GPU JAX's mark only rises.
 ORDER = ("prediction", "training")
@@ -65,7 +67,7 @@ def main(wish: dict[str, Any]) -> None:
     try:
         case = Case(shape, checked=False, **wish)
         contender, placed = case.contender(entry), case.batches_of(entry.method)
-        gauge = peak_memory.gauge(entry.method != OURS)
+        gauge = peak_memory.gauge(entry.method not in RECURRENCES)
         for name in ORDER:
             contender.wait(contender.run(name, placed))
             gc.collect()

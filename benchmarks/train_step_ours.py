@@ -24,12 +24,16 @@ from benchmarks.train_step_data import Shape
 
 # Labels that a prediction names.
 TOP_K = 5
+# Implementation of the recurrent layer by contender; None chooses, as training does by default.
+RECURRENCES = {"axml": None, "axml-scan": "scan", "axml-cudnn": "cudnn"}
 # More steps than any benchmark takes: the learning rate is constant.
 _STEPS = 2**31 - 1
 
 
-def make_model(shape: Shape, precision: str, dropout: float) -> AttentionXML:
-    """The module of a shape."""
+def make_model(
+    shape: Shape, precision: str, dropout: float, recurrence: str | None = None
+) -> AttentionXML:
+    """The module of a shape; its recurrent layer by "scan", "cudnn" or what it chooses."""
     dtype, allowed = PRECISIONS[precision]
     return AttentionXML(
         num_words=shape.num_words,
@@ -38,6 +42,7 @@ def make_model(shape: Shape, precision: str, dropout: float) -> AttentionXML:
         hidden=shape.hidden,
         fully_connected=shape.layers,
         dropout=dropout,
+        recurrence=recurrence,
         precision=allowed if allowed == "highest" else None,
         dtype=None if dtype == "float32" else dtype,
     )
@@ -76,9 +81,12 @@ class Ours:
       precision: Key of PRECISIONS.
       params: Initial weights.
       dropout: Rate.
+      recurrence: Implementation of the recurrent layer, as in `make_model`.
       devices: How many devices train.
       label_parts: Over how many of them the labels are split; see `config.parallel.labels`.
     """
+
+    sparse = True  # `axml_jax.train.word_rows`, as by default
 
     def __init__(
         self,
@@ -87,11 +95,12 @@ class Ours:
         params: Any,
         dropout: float,
         *,
+        recurrence: str | None = None,
         devices: int = 1,
         label_parts: int = 1,
     ) -> None:
         self.precision = precision
-        self.model = make_model(shape, precision, dropout)
+        self.model = make_model(shape, precision, dropout, recurrence)
         self.devices = jax.local_devices()[:devices]
         self.layout = choose_layout(self.devices, shape.num_labels, label_parts)
         self.optimizer = make_optimizer(Config(), _STEPS, self.layout.global_norm)

@@ -2,9 +2,11 @@
 
 Parts: `input` (documents become arrays on the device), `embedding`, `encoder` (the BiLSTM),
 `dropout`, `head` (label attention, shared layers and the loss) and `update` (Adam; in axml_jax with
-finding and gathering the rows of the words, from which `embedding` begins there).  Each has one
-batch and inputs of the step's own shapes and types; with gradients all that training needs are
-computed, by the input and by the weights.  Dropout has no weights; input and update no gradients.
+finding and gathering the rows of the words, from which `embedding` begins there, and with what its
+step does before: the gradient's norms and whether all is finite).  Each has one batch and inputs of
+the step's own shapes and types; with gradients all that training needs are computed, by the input
+and by the weights.  Dropout has no weights; input and update no gradients.  On a GPU the encoder is
+also timed by each of its implementations: `axml-scan` and `axml-cudnn`.
 
 The parts do not add up to the step: compilers fuse over their borders, and what a part leaves in a
 cache the next one finds.
@@ -20,12 +22,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from axml_jax.data.batches import Batch
+from axml_jax.layout import norm_of_squares
+from axml_jax.models.attention_xml import AttentionXML
 from axml_jax.models.dropout import document_dropout
 from benchmarks.contenders import PRECISIONS, Entry, failure_of
 from benchmarks.timing import Clock, Ready, steady_seconds, time_all
 from benchmarks.train_step_data import draw_documents, plain
-from benchmarks.train_step_measure import DROPOUT, OURS, PADDED, Case
-from benchmarks.train_step_ours import Ours, exactness
+from benchmarks.train_step_measure import CUDNN, DROPOUT, OURS, PADDED, Case
+from benchmarks.train_step_ours import RECURRENCES, Ours, exactness, make_model
 
 PARTS = ("input", "embedding", "encoder", "dropout", "head", "update")
 Calls = dict[str, Callable[[], Any]]
@@ -69,11 +73,6 @@ def of_ours(case: Case, precision: str) -> Parts:
     def embedding(params: Any) -> Any:
         return few.apply({"params": params}, token_places, method=lambda m, ids: m.words(ids))
 
-    def encoder(params: Any, words: Any) -> Any:
-        return model.apply(
-            {"params": params}, words, batch.lengths, method=lambda m, *given: m.encoder(*given)
-        )
-
     def dropout(params: Any, hidden: Any) -> Any:
         del params
         return document_dropout(hidden, keys, 0, DROPOUT)
@@ -82,18 +81,37 @@ def of_ours(case: Case, precision: str) -> Parts:
         given = hidden, batch.lengths, batch.label_ids, batch.weights
         return model.apply({"params": params}, *given, method="loss")
 
-    words, hidden = _random_inputs(case, batch.token_ids.shape, PRECISIONS[precision][0])
+    _, hidden = _random_inputs(case, batch.token_ids.shape, PRECISIONS[precision][0])
     calls = _input_calls(case, lambda one: ours.layout.dealt(one, ours.devices))
     for name, compute, given, weights in (
         ("embedding", embedding, (), "words"),
-        ("encoder", encoder, (words,), "encoder"),
         ("dropout", dropout, (hidden,), None),
         ("head", head, (hidden,), "labels"),
     ):
         used = {weights: params[weights]} if weights else {}
         calls |= _jax_calls(name, compute, (used, *given), precision)
-    calls["update forward"] = _jax_update(ours, case)
+    calls |= _encoder_calls(model, case, precision)
+    calls["update forward"] = update_call(ours, case)
     return Parts(calls, jax.block_until_ready)
+
+
+def of_encoder(case: Case, entry: Entry) -> Parts:
+    """The recurrent layer alone, by a contender's implementation."""
+    model = make_model(case.shape, entry.precision, DROPOUT, RECURRENCES[entry.method])
+    return Parts(_encoder_calls(model, case, entry.precision), jax.block_until_ready)
+
+
+def _encoder_calls(model: AttentionXML, case: Case, precision: str) -> Calls:
+    batch = jax.tree.map(jnp.asarray, case.batches_of(PADDED)[0])
+
+    def encoder(params: Any, words: Any) -> Any:
+        return model.apply(
+            {"params": params}, words, batch.lengths, method=lambda m, *given: m.encoder(*given)
+        )
+
+    words, _ = _random_inputs(case, batch.token_ids.shape, PRECISIONS[precision][0])
+    params = {"encoder": jax.tree.map(jnp.asarray, case.params["encoder"])}
+    return _jax_calls("encoder", encoder, (params, words), precision)
 
 
 def _jax_calls(name: str, compute: Callable[..., Any], given: Any, precision: str) -> Calls:
@@ -113,23 +131,36 @@ def _jax_calls(name: str, compute: Callable[..., Any], given: Any, precision: st
     }
 
 
-def _jax_update(ours: Ours, case: Case) -> Callable[[], Any]:
-    def update(state: Any, constants: Any, batch: Batch, key: Any) -> Any:
-        del constants, key
-        token_ids = jnp.asarray(batch.token_ids)
-        reading = ours.optimizer.read(ours.model, state.params, token_ids, ours.layout.axes)
-        gradient = jax.tree.map(lambda weight: jnp.full_like(weight, 1e-6), reading.params)
-        return ours.optimizer.update(state, reading, gradient), jnp.zeros(())
+def update_call(ours: Ours, case: Case) -> Callable[[], Any]:
+    """What axml_jax's step does with a gradient, and reading the words' rows, as one call."""
+
+    def update(state: Any, gradient: Any, batch: Batch, key: Any) -> Any:
+        del key
+        layout, token_ids = ours.layout, jnp.asarray(batch.token_ids)
+        reading = ours.optimizer.read(ours.model, state.params, token_ids, layout.axes)
+        # As in `make_train_step`.
+        gradient = layout.reduced(gradient)
+        squares = layout.squares(gradient)
+        norms = {name: norm_of_squares(group) for name, group in squares.items()}
+        norms["all"] = norm_of_squares(squares)
+        finite = jnp.isfinite(norms["all"])
+        return ours.optimizer.update(state, reading, gradient, finite), norms
 
     run = ours.layout.compiled(update, ours.devices)
-    state = ours.optimizer.start(jax.tree.map(jnp.asarray, case.params))
+    params, batch = case.params, case.batches_of(PADDED)[0]
+    rows = min(case.shape.num_words, batch.token_ids.size + 1)
+    read = {**params, "words": {"vectors": params["words"]["vectors"][:rows]}}
+    gradient = ours.layout.placed(
+        jax.tree.map(lambda weight: jnp.full(weight.shape, 1e-6, jnp.float32), read), ours.devices
+    )
+    state = ours.optimizer.start(jax.tree.map(jnp.asarray, params))
     held = [ours.layout.placed(state, ours.devices)]
-    batch = ours.layout.dealt(case.batches_of(PADDED)[0], ours.devices)
+    dealt = ours.layout.dealt(batch, ours.devices)
     key = ours.layout.placed(jax.random.key(0), ours.devices)
 
     def forward() -> Any:
-        held[0], _ = run(held[0], {}, batch, key)
-        return held[0].step
+        held[0], norms = run(held[0], gradient, dealt, key)
+        return held[0].step, norms
 
     return forward
 
@@ -211,52 +242,65 @@ def time_parts(
     found: dict[str, dict[str, Any]] = {}
     for precision in precisions:
         ready: dict[Entry, Ready] = {}
-        for method, make in ((PADDED, of_padded), (OURS, of_ours)):
-            entry = Entry(method, precision)
+        for entry in _entries(precision):
             try:
-                parts = make(case, precision)
+                if entry.method == PADDED:
+                    parts = of_padded(case, precision)
+                elif entry.method == OURS:
+                    parts = of_ours(case, precision)
+                else:
+                    parts = of_encoder(case, entry)
                 seconds = {
                     name: steady_seconds(lambda: parts.wait(parts.run(name, None)))  # noqa: B023
                     for name in parts.calls
                 }
                 ready[entry] = Ready(parts, None, seconds)
-                found[str(entry)] = {part: {} for part in PARTS}
+                found[str(entry)] = {name.split()[0]: {} for name in parts.calls}
             except Exception as error:  # what became of it is a result like others
                 found[str(entry)] = failure_of(error)
-        names = [name for one in ready.values() for name in one.contender.calls]  # type: ignore[attr-defined]
-        times = time_all(ready, list(dict.fromkeys(names)), repeats, clock)
-        for entry, by_name in times.items():
-            for name, about in by_name.items():
-                part, kind = name.split()
-                found[str(entry)][part][kind] = about
+        # Whoever has a part takes turns with the others that have it.
+        names = {name: None for one in ready.values() for name in one.seconds}
+        for done, name in enumerate(names):
+            having = {entry: one for entry, one in ready.items() if name in one.seconds}
+            share = Clock(clock.left() / (len(names) - done) / 60)
+            part, kind = name.split()
+            for entry, times in time_all(having, [name], repeats, share).items():
+                found[str(entry)][part][kind] = times[name]
         _compare(found, precision)
     return found
 
 
+def _entries(precision: str) -> list[Entry]:
+    several = jax.default_backend() != "cpu" and precision != "bfloat16"
+    return [
+        Entry(method, precision)
+        for method in (PADDED, OURS, *(("axml-scan", CUDNN) if several else ()))
+    ]
+
+
 def _compare(found: Mapping[str, Any], precision: str) -> None:
-    ours, theirs = (found[f"{method} {precision}"] for method in (OURS, PADDED))
-    for part in PARTS:
-        for kind, about in ours.get(part, {}).items():
-            other = theirs.get(part, {}).get(kind, {})
-            if "median_s" in about and "median_s" in other:
-                about["time_over"] = about["median_s"] / other["median_s"]
+    theirs = found[f"{PADDED} {precision}"]
+    for entry in _entries(precision)[1:]:
+        for part, kinds in found[str(entry)].items():
+            for kind, about in kinds.items() if part in PARTS else ():
+                other = theirs.get(part, {}).get(kind, {})
+                if "median_s" in about and "median_s" in other:
+                    about["time_over"] = about["median_s"] / other["median_s"]
 
 
 def rows_of(results: Mapping[str, Any]) -> Iterator[list[str]]:
-    """The table: a line for each shape, part and pass."""
+    """The table: a line for each shape, contender of ours, part and pass."""
     for case, about in results["cases"].items():
         found = about.get("parts") or {}
         for name, ours in found.items():
-            if not name.startswith(OURS) or "input" not in ours:
-                continue
-            precision = name.split()[-1]
+            method, precision = name.split()
             theirs = found.get(f"{PADDED} {precision}", {})
-            for part in PARTS:
-                for kind, one in ours[part].items():
+            for part in PARTS if method in RECURRENCES else ():
+                for kind, one in ours.get(part, {}).items():
                     other = theirs.get(part, {}).get(kind, {}).get("median_s")
                     yield [
                         case,
-                        precision,
+                        name,
                         f"{part}, {kind.replace('_', ' + ')}",
                         format(1e3 * one["median_s"], ",.2f") if "median_s" in one else "",
                         format(1e3 * other, ",.2f") if other else "",
@@ -264,4 +308,4 @@ def rows_of(results: Mapping[str, Any]) -> Iterator[list[str]]:
                     ]
 
 
-COLUMNS = ("shape", "precision", "part", "axml ms", "padded ms", "time over padded")
+COLUMNS = ("shape", "contender", "part", "ms", "padded ms", "time over padded")

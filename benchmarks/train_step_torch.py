@@ -178,6 +178,7 @@ class Theirs:
         import_torch()  # for its settings
         self._device, self.precision, self._shape = torch_device(), precision, shape
         style = STYLES[method]
+        self.sparse = style.sparse
         self.module = AttentionXML(shape, style, dropout, ragged)
         load_params(self.module, params)
         self.module.to(self._device)
