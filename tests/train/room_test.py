@@ -31,9 +31,9 @@ def a_state(rows: int) -> TrainState:
     [
         (1_000, 10**12, ""),
         (1_000, 40_000_000, "note: the checkpoints in RUN take up to 44.0 MB, but only 40.0 MB are "
-         "there for them\\n"),
+         "there for them\n"),
         (1_000_000, 10**12, "a checkpoint takes 12.0 GB, in memory as well while it is written; up "
-         "to 44.0 GB stand in RUN at a time\\n"),
+         "to 44.0 GB stand in RUN at a time\n"),
     ],
 )  # fmt: skip
 def test_large_checkpoints_and_little_room_are_told(
@@ -55,7 +55,7 @@ def test_checkpoints_that_stand_there_have_their_room(
     monkeypatch.setattr(room.shutil, "disk_usage", lambda _: SimpleNamespace(free=40_000_000))
     (tmp_path / "checkpoints").mkdir()
     with (tmp_path / "checkpoints" / "arrays").open("wb") as file:
-        file.truncate(4_000_000)
+        file.truncate(5_000_000)
     room.tell(tmp_path, a_state(1_000))
     assert capsys.readouterr().err == ""
 
