@@ -17,13 +17,13 @@ from typing import Any
 
 import jax
 
-from axml_jax import run_names, runs
+from axml_jax import process_age, run_names, runs
 from axml_jax.config import Config
 from axml_jax.data.batches import Batch
 from axml_jax.data.prefetch import prefetch
 from axml_jax.data.store import Store
 from axml_jax.progress import bar, say, silenced
-from axml_jax.stopping import StopRequest, over
+from axml_jax.stopping import StopRequest, in_script, over
 from axml_jax.train import initial, processes, room
 from axml_jax.train.checkpoint import SharedCheckpoints
 from axml_jax.train.extending import extended_values, read_origin
@@ -265,9 +265,9 @@ class _Session:
             raise CutShortError
 
     def _tell_of_first_step(self, step: int, loss: jax.Array) -> None:
-        """Says how long the start took, most of it compilation where nothing was kept."""
+        """Says how long the start took: in a script, with its imports."""
         loss.block_until_ready()
-        seconds = self.pace.seconds()
+        seconds = process_age.seconds() if in_script() else self.pace.seconds()
         self.pace.start_interval()  # it holds no compilation of the step's
         say(f"first step done {seconds:.1f} s after the start")
         assert self.writer is not None
