@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from axml_jax.models import bilstm, bilstm_choice, bilstm_cudnn
@@ -32,9 +31,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(
         bilstm_cudnn, "unavailable", lambda dtype: None if dtype == jnp.float32 else "no"
     )
-    parameters = BiLSTMParameters(
-        *(np.zeros(s, np.float32) for s in ((2, 4, 12), (2, 3, 12), (2, 12)))
-    )
+    parameters = BiLSTMParameters(*(jnp.zeros(s) for s in ((2, 4, 12), (2, 3, 12), (2, 12))))
 
     def run(dtype: str, precision: str | None, name: str | None = None) -> str:
         x, lengths = jnp.ones((2, 5, 4), dtype), jnp.array([5, 2], jnp.int32)

@@ -21,9 +21,13 @@ from axml_jax.train.validation import Validator
 
 def a_state(rows: int) -> TrainState:
     """Of `rows` x 1,000 weights and Adam's two moments, as shapes."""
-    weights = jax.ShapeDtypeStruct((rows, 1000), jnp.float32)
-    step = jax.ShapeDtypeStruct((), jnp.int32)
-    return TrainState(step=step, params={"queries": weights}, opt_state=(weights,) * 2, average=())
+
+    def state() -> TrainState:
+        weights = jnp.zeros((rows, 1000))
+        return TrainState(jnp.int32(0), {"queries": weights}, (weights, weights), ())
+
+    shapes: TrainState = jax.eval_shape(state)
+    return shapes
 
 
 @pytest.mark.parametrize(
