@@ -187,7 +187,8 @@ def _define_flags_of_jax() -> None:
     flags.DEFINE_bool(
         "deterministic",
         False,
-        "On GPUs use only operations that give the same bits each time; slower.  On a CPU all do.",
+        "On GPUs have XLA use only operations that give the same bits each time on the same cards, "
+        "chosen without timing them; slower, and not for cuDNN's LSTM.  On a CPU all do.",
     )
     for name in ("compilation_cache", "deterministic"):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
@@ -208,7 +209,7 @@ def _set_up_jax() -> None:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
     if flags.FLAGS.deterministic:
         chosen = os.environ.get("XLA_FLAGS", "")
-        os.environ["XLA_FLAGS"] = f"{chosen} --xla_gpu_exclude_nondeterministic_ops=true".strip()
+        os.environ["XLA_FLAGS"] = f"{chosen} --xla_gpu_deterministic_ops=true".strip()
 
 
 def _lacks_memory(error: Exception) -> bool:

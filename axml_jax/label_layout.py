@@ -112,10 +112,13 @@ class ByDocumentsAndLabels:
         return Mesh(grid, (DATA, LABELS))
 
     def placed(self, tree: Any, devices: Sequence[Any]) -> Any:
-        """What has a row per label split, and filled up; all the rest on each device."""
+        """What has a row per label split, and filled up; all the rest on each device.
+
+        What lies there already stays, uncopied.
+        """
 
         def one(path: Any, leaf: Any, shape: jax.ShapeDtypeStruct) -> Array:
-            if _is_per_label(path):
+            if _is_per_label(path) and not _lies_as(leaf, shape):
                 # On the host: a device need not have room for all labels.
                 filling = (shape.shape[0] - len(leaf), *leaf.shape[1:])
                 leaf = np.concatenate([leaf, np.zeros(filling, leaf.dtype)])
@@ -209,6 +212,16 @@ class ByDocumentsAndLabels:
 def _is_per_label(path: Any) -> bool:
     """Whether a leaf of a state has one row per label."""
     return any(getattr(step, "key", None) in PER_LABEL for step in path)
+
+
+def _lies_as(leaf: Any, shape: jax.ShapeDtypeStruct) -> bool:
+    """Whether an array has been placed: split over these devices, and filled up."""
+    there = getattr(leaf, "sharding", None)
+    return (
+        there is not None
+        and leaf.shape == shape.shape
+        and there.is_equivalent_to(shape.sharding, leaf.ndim)
+    )
 
 
 def _spec(path: Any) -> PartitionSpec:

@@ -72,7 +72,10 @@ class Layout(Protocol):
         """Where new arrays lie that no single device of the layout need have room for."""
 
     def placed(self, tree: Any, devices: Sequence[Any]) -> Any:
-        """Puts weights, a whole state or frozen tables where the compiled functions want them."""
+        """Puts weights, a whole state or frozen tables where the compiled functions want them.
+
+        What it has placed before it returns as it is: no second copy.
+        """
 
     def gathered(self, tree: Any) -> Any:
         """The inverse of `placed`: arrays that any number of devices can read."""

@@ -44,7 +44,8 @@ class _Script:
     status: int | None = None
 
 
-def _in_script() -> bool:
+def in_script() -> bool:
+    """Whether this process is a script, which hears signals from its first line on."""
     return _Script.stderr >= 0
 
 
@@ -55,7 +56,7 @@ def may_end_at_once() -> bool:
 
 def hear() -> None:
     """Has signals end a script at once, with one line, until a block below says otherwise."""
-    if _in_script():
+    if in_script():
         return
     _Script.stderr = 2
     with contextlib.suppress(OSError):  # there is none
@@ -69,7 +70,7 @@ def hear() -> None:
 
 def over(status: int) -> None:
     """Has further signals only hasten the end of a script, which has said all it has to say."""
-    if _in_script() and _Script.status is None:
+    if in_script() and _Script.status is None:
         _Script.status = status
 
 
@@ -171,7 +172,7 @@ class _Raising:
             _tell(number, self._line(number))
             self._end(frame)
         elif not _is_the_same(number, self._since):
-            if _in_script():
+            if in_script():
                 _leave(128 + self.number)
             self._end(frame)
 
@@ -180,7 +181,7 @@ class _Raising:
             if time.monotonic() - self._since < _DELICATE_SECONDS:
                 self._end_soon()
                 return
-            if _in_script():
+            if in_script():
                 _leave(128 + self.number)
         self._exit = SystemExit(128 + self.number)
         raise self._exit
@@ -261,7 +262,7 @@ def _tell(number: int, line: str) -> None:
         _let_go_of_the_terminal()
     # Unlike print, it may stand in a handler.
     with contextlib.suppress(OSError):
-        os.write(_Script.stderr if _in_script() else 2, f"{line}\n".encode())
+        os.write(_Script.stderr if in_script() else 2, f"{line}\n".encode())
 
 
 def _leave(status: int) -> NoReturn:

@@ -50,7 +50,7 @@ _PROCESS_ID = flags.DEFINE_integer(
     "process_id", None, "Which of the processes this is, from 0; 0 writes.", lower_bound=0
 )
 _DISTRIBUTED = flags.DEFINE_boolean(
-    "distributed", False, "Have JAX find the processes by Slurm, Open MPI or Kubernetes."
+    "distributed", False, "Have JAX find the processes by Slurm, Open MPI 4 or Kubernetes."
 )
 _JOIN_SECONDS = flags.DEFINE_integer(
     "join_seconds", 300, "How long a process waits for the others to begin.", lower_bound=1

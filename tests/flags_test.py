@@ -241,6 +241,7 @@ def test_compiled_programs_are_kept(user_environment: dict[str, str], tmp_path: 
 
 def test_deterministic_is_a_flag_of_xla(user_environment: dict[str, str]) -> None:
     flag = shown(user_environment, "--deterministic")[2]
+    assert flag == "--xla_gpu_deterministic_ops=true"  # the one that also leaves out autotuning
     # XLA ends a program that is given a flag it does not know.
     starts = run("import jax; jax.devices()", {**user_environment, "XLA_FLAGS": flag})
     assert starts.returncode == 0, starts.stderr

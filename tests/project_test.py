@@ -151,7 +151,7 @@ def test_every_extra_that_is_not_for_developers_is_used(
         for name in imports(path.read_text(encoding="utf-8"))
     }
     for extra, packages in setup_cfg["options.extras_require"].items():
-        if extra not in ("dev", "cuda", "browser", "soak"):
+        if extra not in ("dev", "cluster", "cuda", "browser", "soak"):
             for package in re.findall(r"^[\w-]+", packages, re.MULTILINE):
                 assert modules.get(package, package) in imported, f"{extra}: {package}"
 

@@ -122,7 +122,7 @@ class AttentionXML(TextModel):
 
     def portable(self) -> Self:
         """The same model by XLA, in blocks of labels."""
-        return self.clone(attention="chunked", recurrence=None)
+        return self.clone(attention="chunked", recurrence="scan")
 
     def attention_weights(
         self,

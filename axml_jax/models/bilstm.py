@@ -14,7 +14,7 @@ from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from axml_jax.models import bilstm_cudnn, bilstm_scan
+from axml_jax.models import bilstm_choice, bilstm_cudnn, bilstm_scan
 from axml_jax.models.bilstm_parameters import BiLSTMParameters
 
 IMPLEMENTATIONS = ("scan", "cudnn")
@@ -40,8 +40,8 @@ def bilstm(
       lengths: [B] int32, tokens of each document, 0 to T.
       parameters: Weights.  Matrix products run in x's type; gates, cells and sums in float32 (in
         float64 where x is).
-      implementation: "scan" (XLA, any device and type), "cudnn" (NVIDIA GPUs, float32) or None,
-        which is "scan".
+      implementation: "scan" (XLA, any device and type), "cudnn" (NVIDIA GPUs, float32) or None:
+        what was measured to be the fastest on this card, where it can run, else "scan".
       precision: Of the matrix products, as in `jax.lax.dot_general`.
 
     Returns:
@@ -57,7 +57,7 @@ def bilstm(
             "bilstm takes x of shape (B, T, E) and lengths of shape (B,), one per document; "
             f"it got {x.shape} and {lengths.shape}."
         )
-    name = implementation or "scan"
+    name = implementation or _chosen(x.dtype, precision)
     if name not in IMPLEMENTATIONS:
         near = get_close_matches(name, IMPLEMENTATIONS, n=1)
         raise ValueError(
@@ -70,6 +70,13 @@ def bilstm(
     x = jnp.where(real[:, :, None], x, 0)
     run = bilstm_cudnn.bilstm if name == "cudnn" else bilstm_scan.bilstm
     return run(x, lengths, parameters, precision)
+
+
+def _chosen(dtype: DTypeLike, precision: lax.PrecisionLike) -> str:
+    fastest = bilstm_choice.fastest(dtype, precision)
+    if fastest is None or (fastest == "cudnn" and bilstm_cudnn.unavailable(dtype) is not None):
+        return "scan"
+    return fastest
 
 
 def _each_gate(initializer: Initializer) -> Callable[..., Array]:

@@ -5,6 +5,8 @@ Callers pass x that is zero beyond a document's length.
 
 from __future__ import annotations
 
+import os
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -16,6 +18,8 @@ from axml_jax.models.bilstm_parameters import BiLSTMParameters
 
 # Where cuDNN has our gates i, f, o, g.
 _GATES = (0, 1, 3, 2)
+# What `--deterministic` sets.
+_REPEATS = "--xla_gpu_deterministic_ops=true"
 
 
 def unavailable(dtype: DTypeLike) -> str | None:
@@ -24,6 +28,8 @@ def unavailable(dtype: DTypeLike) -> str | None:
         return f"it needs an NVIDIA GPU, and the device is {jax.devices()[0].device_kind!r}"
     if dtype != jnp.float32:
         return f"it serves float32, and x is {jnp.dtype(dtype).name}"
+    if _REPEATS in os.environ.get("XLA_FLAGS", "").split():
+        return f"--deterministic ({_REPEATS}) has no power over the order in which it sums"
     return None
 
 

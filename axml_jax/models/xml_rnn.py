@@ -111,4 +111,4 @@ class XMLRNN(TextModel):
 
     def portable(self) -> Self:
         """The same model, its recurrence by XLA."""
-        return self.clone(recurrence=None)
+        return self.clone(recurrence="scan")

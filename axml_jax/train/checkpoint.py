@@ -17,15 +17,18 @@ import pathlib
 import re
 import shutil
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
-import orbax.checkpoint as ocp
 
 from axml_jax.errors import InputError
 from axml_jax.progress import say
 from axml_jax.train import checksums, processes
 from axml_jax.train.state import Params, TrainState
+
+if TYPE_CHECKING:
+    # Elsewhere where it is used: it takes long, and a new run's first steps need none of it.
+    from orbax.checkpoint import CheckpointManager
 
 # None: `save_best` itself removes the others.
 _KEEP = {"latest": 2, "best": None, "constants": 1}
@@ -52,40 +55,32 @@ class Checkpoints:
         self._read_only = read_only
         # orbax takes absolute paths only.
         self._folder = pathlib.Path(folder).resolve() / "checkpoints"
-        self._managers: dict[str, ocp.CheckpointManager] = {}
+        self._managers: dict[str, CheckpointManager] = {}
 
-    def _manager(self, name: str) -> ocp.CheckpointManager:
+    def _manager(self, name: str) -> CheckpointManager:
         if name not in self._managers:
+            from axml_jax.train.orbax_manager import new_manager
+
+            folder = self._folder / name
             if not self._read_only:
-                (self._folder / name).mkdir(parents=True, exist_ok=True)
-            options = ocp.CheckpointManagerOptions(
-                max_to_keep=_KEEP[name],
-                create=False,  # which orbax does only where all processes take part
-                # What a killed save left.
-                cleanup_tmp_directories=not self._read_only,
-                enable_async_checkpointing=False,
-                multiprocessing_options=_alone(),
-                temporary_path_class=checksums.Checksummed,
-            )
-            self._managers[name] = ocp.CheckpointManager(
-                self._folder / name, options=options, item_names=("arrays", "counters")
-            )
+                folder.mkdir(parents=True, exist_ok=True)
+            self._managers[name] = new_manager(folder, _KEEP[name], tidies=not self._read_only)
         return self._managers[name]
 
     @staticmethod
-    def _path(manager: ocp.CheckpointManager, step: int) -> pathlib.Path:
+    def _path(manager: CheckpointManager, step: int) -> pathlib.Path:
         return pathlib.Path(manager.directory) / str(step)
 
     @property
-    def _latest(self) -> ocp.CheckpointManager:
+    def _latest(self) -> CheckpointManager:
         return self._manager("latest")
 
     @property
-    def _best(self) -> ocp.CheckpointManager:
+    def _best(self) -> CheckpointManager:
         return self._manager("best")
 
     @property
-    def _constants(self) -> ocp.CheckpointManager:
+    def _constants(self) -> CheckpointManager:
         return self._manager("constants")
 
     def save_latest(self, state: TrainState, counters: dict[str, Any]) -> None:
@@ -100,7 +95,12 @@ class Checkpoints:
 
     def has_latest(self) -> bool:
         """Whether there is a state to continue from."""
-        return self._latest.latest_step() is not None
+        return bool(self._latest_steps())
+
+    def _latest_steps(self) -> list[int]:
+        """Of the latest states, the newest first; orbax is asked only where there may be some."""
+        there = (self._folder / "latest").is_dir()
+        return sorted(self._latest.all_steps(), reverse=True) if there else []
 
     def restore_latest(self, state: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """The latest whole state, in the shape of `state`, and its counters; None before the first.
@@ -110,7 +110,7 @@ class Checkpoints:
         Raises:
           InputError: all are damaged, or of another model.
         """
-        steps = sorted(self._latest.all_steps(), reverse=True)
+        steps = self._latest_steps()
         for step in steps:
             try:
                 return self._restore(self._latest, step, state)
@@ -186,12 +186,14 @@ class Checkpoints:
 
     @staticmethod
     def _save(
-        manager: ocp.CheckpointManager,
+        manager: CheckpointManager,
         step: int,
         tree: Any,
         counters: dict[str, Any],
         force: bool = False,
     ) -> None:
+        import orbax.checkpoint as ocp
+
         counters = {**counters, _SHAPES: _shapes(tree), _CHECKED: True}
         if jax.process_count() > 1:
             # orbax refuses arrays of one process's devices, which others need not have.
@@ -216,7 +218,7 @@ class Checkpoints:
                 f"({_reason(error)}). {before} there is room, the same command continues."
             ) from error
 
-    def _set_aside(self, manager: ocp.CheckpointManager, step: int) -> str:
+    def _set_aside(self, manager: CheckpointManager, step: int) -> str:
         """Moves a damaged checkpoint out of the way; returns where to, for the message."""
         if self._read_only:
             return ""
@@ -229,22 +231,24 @@ class Checkpoints:
         manager.reload()
         return f" It is set aside as {aside}."
 
-    def _is_whole(self, manager: ocp.CheckpointManager, step: int) -> bool:
+    def _is_whole(self, manager: CheckpointManager, step: int) -> bool:
         try:
             self._whole_counters(manager, step)
         except _DamagedError:
             return False
         return True
 
-    def _whole_counters(self, manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+    def _whole_counters(self, manager: CheckpointManager, step: int) -> dict[str, Any]:
         """The counters of a checkpoint that is whole by its checksums."""
         wrong = checksums.damage(self._path(manager, step))
         if wrong:
             raise _damaged(manager, step, wrong)
         return self._counters(manager, step)
 
-    def _counters(self, manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+    def _counters(self, manager: CheckpointManager, step: int) -> dict[str, Any]:
         """The counters, those of `_OWN` among them; arrays are not looked at."""
+        import orbax.checkpoint as ocp
+
         counters = self._read(manager, step, counters=ocp.args.JsonRestore())
         if not isinstance(counters, dict):
             raise _damaged(manager, step, "its counters are none")
@@ -252,7 +256,9 @@ class Checkpoints:
             raise _damaged(manager, step, f"{checksums.NAME} is missing")
         return counters
 
-    def _restore(self, manager: ocp.CheckpointManager, step: int, tree: Any) -> tuple[Any, Any]:
+    def _restore(self, manager: CheckpointManager, step: int, tree: Any) -> tuple[Any, Any]:
+        import orbax.checkpoint as ocp
+
         counters = self._whole_counters(manager, step)
         # Before orbax begins to read: it ends such a reading with pages of complaints.
         if counters.get(_SHAPES, _shapes(tree)) != _shapes(tree):
@@ -269,7 +275,9 @@ class Checkpoints:
         arrays = self._read(manager, step, arrays=ocp.args.StandardRestore(shapes))
         return arrays, _without_own(counters)
 
-    def _read(self, manager: ocp.CheckpointManager, step: int, **item: Any) -> Any:
+    def _read(self, manager: CheckpointManager, step: int, **item: Any) -> Any:
+        import orbax.checkpoint as ocp
+
         try:
             (value,) = manager.restore(step, args=ocp.args.Composite(**item)).values()
         except (jax.errors.JaxRuntimeError, MemoryError):
@@ -335,17 +343,7 @@ class SharedCheckpoints(Checkpoints):
         processes.on_first(lambda: super(SharedCheckpoints, self).save_constants(constants))
 
 
-def _alone() -> ocp.options.MultiprocessingOptions:
-    """Has orbax wait for no other process."""
-    if jax.process_count() == 1:
-        return ocp.options.MultiprocessingOptions()
-    process = jax.process_index()
-    return ocp.options.MultiprocessingOptions(
-        primary_host=process, active_processes={process}, barrier_sync_key_prefix=str(process)
-    )
-
-
-def _damaged(manager: ocp.CheckpointManager, step: int, wrong: str) -> _DamagedError:
+def _damaged(manager: CheckpointManager, step: int, wrong: str) -> _DamagedError:
     return _DamagedError(
         f"the checkpoint of step {step} is damaged: {wrong}.", file=manager.directory / str(step)
     )

@@ -6,11 +6,7 @@ about what happens to them later.  Knows nothing of what is in them.
 
 from __future__ import annotations
 
-import asyncio
-import os
 import pathlib
-
-import orbax.checkpoint as ocp
 
 from axml_jax.errors import InputError
 from axml_jax.jsonio import file_sum, read_json, write_json
@@ -18,17 +14,6 @@ from axml_jax.jsonio import file_sum, read_json, write_json
 NAME = "checksums.json"
 # orbax writes these once more just before the rename; nothing is read of them.
 _LATER = ("_CHECKPOINT_METADATA", "commit_success.txt")
-
-
-class Checksummed(ocp.path.atomicity.AtomicRenameTemporaryPath):  # type: ignore[misc]
-    """How orbax makes a checkpoint's folder, with checksums of its files before the rename."""
-
-    async def finalize(self) -> None:
-        # The items within it, which are folders of their own, come first.
-        if self.get_final().name.isdigit():
-            folder = pathlib.Path(os.fspath(self.get()))
-            await asyncio.to_thread(_write, folder)
-        await super().finalize()
 
 
 def has_any(folder: pathlib.Path) -> bool:
@@ -58,7 +43,8 @@ def damage(folder: pathlib.Path) -> str:
     return ""
 
 
-def _write(folder: pathlib.Path) -> None:
+def write(folder: pathlib.Path) -> None:
+    """Writes those of all files of a checkpoint that is still in the making."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path: path.relative_to(folder).as_posix() for path in files}
     write_json(

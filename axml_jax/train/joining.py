@@ -12,6 +12,7 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 
 import jax
@@ -41,7 +42,7 @@ def joined(
       coordinator: HOST:PORT of process 0, as all processes reach it.
       num_processes: How many there are.
       process_id: Which of them this is, from 0.
-      detect: Lets JAX find what is not given from Slurm, Open MPI or Kubernetes.
+      detect: Lets JAX find what is not given from Slurm, Open MPI before 5 or Kubernetes.
       seconds: How long to wait for the others.
 
     Raises:
@@ -72,7 +73,9 @@ def joined(
         _check_address(coordinator)
     # JAX's would catch SIGTERM in place of StopRequest, also where nobody asks it.
     jax.config.update("jax_enable_preemption_service", False)
-    with _patience(seconds, coordinator or "the coordinator"):
+    with _patience(seconds, coordinator or "the coordinator"), warnings.catch_warnings():
+        # `_why` says it, where it matters.
+        warnings.filterwarnings("ignore", "Kubernetes environment detected")
         try:
             jax.distributed.initialize(
                 coordinator,
@@ -142,13 +145,30 @@ def _patience(seconds: float, coordinator: str) -> Iterator[None]:
 
 def _why(error: Exception, coordinator: str | None) -> str:
     if coordinator is None and "coordinator_address" in str(error):
-        return (
-            "--distributed: JAX finds neither Slurm nor Open MPI nor Kubernetes here; give "
-            "--coordinator, --num_processes and --process_id."
-        )
+        return f"--distributed: {_nothing_found()}"
     return (
         f"the processes cannot meet at {coordinator or 'the coordinator'}: {error}. If it is the "
         "port that is in use, name another in all commands."
+    )
+
+
+def _nothing_found() -> str:
+    """What to do where JAX knows no cluster by what it has left in the environment."""
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return (
+            "this is Kubernetes, which JAX asks by a package that is missing here: "
+            "pip install 'axml_jax[cluster]', or give --coordinator, --num_processes and "
+            "--process_id."
+        )
+    if "OMPI_COMM_WORLD_SIZE" in os.environ:
+        return (
+            "this is Open MPI, which since its version 5 no longer says where process 0 is; give "
+            "--coordinator, --num_processes=$OMPI_COMM_WORLD_SIZE and "
+            "--process_id=$OMPI_COMM_WORLD_RANK."
+        )
+    return (
+        "JAX finds neither a step of Slurm (srun) nor Open MPI nor Kubernetes here; give "
+        "--coordinator, --num_processes and --process_id."
     )
 
 

@@ -17,21 +17,21 @@ from typing import Any
 
 import jax
 
-from axml_jax import run_names, runs
+from axml_jax import process_age, run_names, runs
 from axml_jax.config import Config
 from axml_jax.data.batches import Batch
 from axml_jax.data.prefetch import prefetch
 from axml_jax.data.store import Store
 from axml_jax.progress import bar, say, silenced
-from axml_jax.stopping import StopRequest, over
-from axml_jax.train import initial, processes
+from axml_jax.stopping import StopRequest, in_script, over
+from axml_jax.train import initial, processes, room
 from axml_jax.train.checkpoint import SharedCheckpoints
 from axml_jax.train.extending import extended_values, read_origin
 from axml_jax.train.opening import open_folder
 from axml_jax.train.optimizer import make_optimizer
 from axml_jax.train.pace import Pace
 from axml_jax.train.plan import Plan, make_plan
-from axml_jax.train.state import Counters, TrainState
+from axml_jax.train.state import Counters, Params, TrainState
 from axml_jax.train.step import Measures, make_train_step
 from axml_jax.train.validation import SELECTION, CutShortError, Validator
 from axml_jax.train.watch import AHEAD, Watch
@@ -143,6 +143,7 @@ class _Session:
         start = int(state.step)
         if processes.is_first():
             self.writer = runs.MetricWriter(self.folder, self.counters.metrics_bytes, start)
+            room.tell(self.folder, state)
         else:
             self.writer = runs.NoWriter()
         kept = self.counters.best_step
@@ -264,9 +265,9 @@ class _Session:
             raise CutShortError
 
     def _tell_of_first_step(self, step: int, loss: jax.Array) -> None:
-        """Says how long the start took, most of it compilation where nothing was kept."""
+        """Says how long the start took: in a script, with its imports."""
         loss.block_until_ready()
-        seconds = self.pace.seconds()
+        seconds = process_age.seconds() if in_script() else self.pace.seconds()
         self.pace.start_interval()  # it holds no compilation of the step's
         say(f"first step done {seconds:.1f} s after the start")
         assert self.writer is not None
@@ -323,11 +324,11 @@ class _Session:
     def _evaluate(self, state: TrainState, constants: Any, step: int, scheduled: bool) -> str:
         """Validates, keeps the weights if they are the best; returns why to end, or ""."""
         counters = self.counters
-        weights = self.plan.layout.gathered(self.optimizer.weights(state))
+        weights = self.optimizer.weights(state)
         if self.validator is None:
             # Nothing to select by: the newest weights are the ones to keep.
             counters.best_step = step
-            self.checkpoints.save_best(step, weights, {"step": step, "metrics": {}})
+            self._save_best(step, weights, {})
             return ""
         begin = time.monotonic()
         counters.due = False
@@ -349,7 +350,7 @@ class _Session:
         say(f"epoch {epoch:.2f}  validation  {shown}{'  (best)' if better else ''}")
         if better:
             counters.best, counters.best_step, counters.since_best = values[SELECTION], step, 0
-            self.checkpoints.save_best(step, weights, {"step": step, "metrics": values})
+            self._save_best(step, weights, values)
             return ""
         # A validation that only time brought about must not use up the patience.
         counters.since_best += scheduled
@@ -359,10 +360,13 @@ class _Session:
 
     def _keep_anew(self, state: TrainState, constants: Any, step: int) -> None:
         """Keeps the last weights of a complete run that has lost its best ones."""
-        weights = self.plan.layout.gathered(self.optimizer.weights(state))
+        weights = self.optimizer.weights(state)
         variables = {"params": weights, **constants}
-        values = self.validator.score(variables) if self.validator else {}
-        self.checkpoints.save_best(step, weights, {"step": step, "metrics": values})
+        self._save_best(step, weights, self.validator.score(variables) if self.validator else {})
+
+    def _save_best(self, step: int, weights: Params, values: dict[str, float]) -> None:
+        whole = self.plan.layout.gathered(weights)
+        self.checkpoints.save_best(step, whole, {"step": step, "metrics": values})
 
     def _save(self, state: TrainState) -> None:
         assert self.writer is not None

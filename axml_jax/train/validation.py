@@ -61,10 +61,16 @@ class Validator:
         )
 
     def score(self, variables: Any) -> dict[str, float]:
-        """P, nDCG, R and RP at each k of KS, in percent, of a model with these variables."""
+        """P, nDCG, R and RP at each k of KS, in percent, of a model with these variables.
+
+        Variables that the layout has placed on the devices are scored where they are.
+        """
         self._predictor.variables = variables
         share = self._documents[processes.own_share(len(self._documents))]
         documents = (self._split.document(int(i)) for i in share)
-        _, label_ids = self._predictor.top_k_arrays(documents, self._kept)
+        try:
+            _, label_ids = self._predictor.top_k_arrays(documents, self._kept)
+        finally:
+            self._predictor.variables = {}  # a mean of weights would stay until the next time
         label_ids = processes.gather(label_ids, len(self._documents))
         return metrics.evaluate(label_ids, self._truth, KS)

@@ -75,6 +75,8 @@ def touched(
 
 def gather(table: Array, words: Int[Array, " U"]) -> Array:
     """The rows of these words; zeros for fillers."""
+    # Unique are those that the table has: fillers, all the same number, lie beyond it and are
+    # neither read nor, below, written.
     return table.at[words].get(
         mode="fill", fill_value=0, unique_indices=True, indices_are_sorted=True
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -65,6 +66,19 @@ def test_weights_and_lengths_are_given_as_cudnn_takes_them() -> None:
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), found, expected
     )
     assert (found[0][1] == 0).all()
+
+
+def test_it_is_no_choice_where_bits_have_to_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = SimpleNamespace(client=SimpleNamespace(platform_version="cuda 13000"))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    monkeypatch.setattr(jax, "devices", lambda: [card])
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=there")
+    assert bilstm_cudnn.unavailable(jnp.float32) is None
+    # As `--deterministic` leaves it.
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=there --xla_gpu_deterministic_ops=true")
+    x, parameters = make(B, T, E, H)
+    with pytest.raises(NotImplementedError, match=r"--deterministic .* no power over the order"):
+        bilstm(x, LENGTHS, parameters, implementation="cudnn")
 
 
 @pytest.mark.skipif(jax.default_backend() == "gpu", reason="there is a GPU, so it can run")

@@ -253,8 +253,8 @@ def test_two_processes_continue_the_run_of_one_until_its_time_is_up(
     run.parent.mkdir()
     with pytest.raises(SystemExit):
         train_on_one(config, tiny_store, run)
-    # The clock of the second process is of no account.
-    first, second = launch_two("--max_minutes=0", of_second=("--max_minutes=1000",))
+    # As under Slurm.  The clock of the second process is of no account.
+    first, second = launch_two("--max_minutes=0", of_second=("--max_minutes=1000",), slurm=True)
     assert (first.code, second.code) == (0, 0), first.told + second.told
     assert "continuing run at step 4 of 18" in first.told
     result = runs.read_json(run / "result.json")
@@ -302,14 +302,14 @@ def test_what_ends_the_first_ends_the_second(
 def launch_alone(
     root: Path, tmp_path: Path, user_environment: dict[str, str], tiny_store: Store
 ) -> Callable[..., list[str]]:
-    """launch_alone(*arguments) has one process train, which must fail; gives what it told."""
+    """launch_alone(*arguments, **environment) has one train, which must fail; what it told."""
 
-    def launch_alone(*arguments: str) -> list[str]:
+    def launch_alone(*arguments: str, **environment: str) -> list[str]:
         script = str(root / "launch" / "train.py")
         done = subprocess.run(
             [sys.executable, script, f"--store={tiny_store.path}", "--run=run", *arguments],
             cwd=tmp_path,
-            env=user_environment,
+            env={**user_environment, **environment},
             capture_output=True,
             text=True,
             check=False,
@@ -331,6 +331,20 @@ def test_one_that_waits_in_vain_says_for_what(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_cluster_to_be_found_is_told(launch_alone: Callable[..., list[str]]) -> None:
-    (line,) = launch_alone("--distributed")
-    assert line.startswith("error: --distributed: JAX finds neither Slurm nor Open MPI nor ")
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        (
+            {},
+            "JAX finds neither a step of Slurm (srun) nor Open MPI nor Kubernetes here; give --",
+        ),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, "this is Open MPI, which since its version 5 no longer "),
+        ({"KUBERNETES_SERVICE_HOST": "10.0.0.1"}, "this is Kubernetes, which JAX asks by a packa"),
+    ],
+    ids=["nothing", "Open MPI 5", "Kubernetes"],
+)
+def test_no_cluster_to_be_found_is_told(
+    launch_alone: Callable[..., list[str]], environment: dict[str, str], told: str
+) -> None:
+    (line,) = launch_alone("--distributed", **environment)
+    assert line.startswith(f"error: --distributed: {told}")

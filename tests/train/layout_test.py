@@ -118,6 +118,26 @@ def test_placed_and_gathered_are_inverse() -> None:
 
 
 @pytest.mark.parametrize(("data", "parts"), SPLITS)
+def test_what_is_placed_stays_where_it_is(data: int, parts: int) -> None:
+    layout, devices = ByDocumentsAndLabels(L, parts), jax.local_devices()[: data * parts]
+    optimizer = make_optimizer(make_config(), 10, layout.global_norm)
+    _, state = train(layout, optimizer, data * parts, BATCHES[:1])
+    weights = optimizer.weights(state)
+    assert places(layout.placed(weights, devices)) == places(weights)
+    # The measure sees a copy.
+    assert places(layout.placed(layout.gathered(weights), devices)) != places(weights)
+
+
+def places(tree: Any) -> list[int]:
+    """Where in memory the devices have their parts of each array."""
+    return [
+        shard.data.unsafe_buffer_pointer()
+        for leaf in jax.tree.leaves(tree)
+        for shard in leaf.addressable_shards
+    ]
+
+
+@pytest.mark.parametrize(("data", "parts"), SPLITS)
 @pytest.mark.parametrize("k", [1, 4, L])
 def test_top_k_is_that_of_one_device(data: int, parts: int, k: int) -> None:
     model, batch = make_model(), BATCHES[0]

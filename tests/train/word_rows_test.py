@@ -141,23 +141,33 @@ def test_words_of_no_batch_stay_bit_for_bit() -> None:
 
 
 def test_the_compiled_step_makes_no_array_of_the_tables_size() -> None:
-    """It reads and writes in place the tables that it is given to keep, and copies none."""
+    """It reads and writes in place the tables that it is given to keep, and copies none.
+
+    A frozen table it reads, and nothing else.
+    """
     words, width = 20_011, 32
-    model = make_model(words, width)
     table = words * width * 4
-    found = {}
-    for name, optimizer in (("lazy", lazy(2)), ("dense", dense(2))):
+    found: dict[str, dict[str, Any]] = {}
+    for name, trained, optimizer in (
+        ("lazy", True, lazy(2)),
+        ("dense", True, dense(2)),
+        ("frozen", False, dense(2)),
+    ):
+        model = make_model(words, width).clone(trainable_words=trained)
         tokens, lengths = jnp.ones((1, T), jnp.int32), jnp.ones((1,), jnp.int32)
-        params = jax.eval_shape(model.init, jax.random.key(0), tokens, lengths)["params"]
+        constants = dict(jax.eval_shape(model.init, jax.random.key(0), tokens, lengths))
+        params = constants.pop("params")
         devices = jax.local_devices()[:1]
         step: Any = LAYOUT.compiled(make_train_step(model, optimizer, steps_per_epoch=2), devices)
         batch = LAYOUT.dealt(make_batch(0, words), devices)
-        compiled = step.lower(jax.eval_shape(optimizer.start, params), {}, batch, KEY).compile()
+        state = jax.eval_shape(optimizer.start, params)
+        compiled = step.lower(state, constants, batch, KEY).compile()
         memory = compiled.memory_analysis()
         made = re.findall(rf"= f32\[{words},{width}\]\S* (\S+?)\(", compiled.as_text())
         found[name] = {
             "temporary tables": memory.temp_size_in_bytes / table,
             "new tables": (memory.output_size_in_bytes - memory.alias_size_in_bytes) / table,
+            "all operations": set(made),
             "operations": set(made) - {"parameter", "get-tuple-element", "scatter", "fusion"},
         }
     # The steps in which rows were settled, a number a word, are copied.
@@ -167,3 +177,6 @@ def test_the_compiled_step_makes_no_array_of_the_tables_size() -> None:
     # The same measures do see what the dense optimizer makes.
     assert found["dense"]["temporary tables"] > 0.9
     assert found["dense"]["operations"] != set()
+    assert found["frozen"]["temporary tables"] < 0.2
+    assert found["frozen"]["new tables"] < 0.01
+    assert found["frozen"]["all operations"] == {"parameter"}

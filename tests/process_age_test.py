@@ -1,0 +1,25 @@
+"""The age of a process: all that passed since it was started, before the interpreter was up too."""
+
+import subprocess
+import sys
+import time
+
+SCRIPT = """
+import ctypes, time
+ctypes.CDLL(None).prctl(15, b") 1 (x", 0, 0, 0)  # a name that looks like other fields
+time.sleep(0.3)
+from axml_jax import process_age
+print(process_age.seconds())
+"""
+
+
+def test_it_counts_from_the_start_of_the_process(user_environment: dict[str, str]) -> None:
+    begin = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
+        env=user_environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert 0.3 <= float(done.stdout) < time.monotonic() - begin + 0.02
