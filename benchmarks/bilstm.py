@@ -15,6 +15,7 @@ axml_jax/models/measured_bilstm.json, by which axml_jax chooses.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -52,7 +53,9 @@ UNROLL = flags.DEFINE_multi_integer("unroll", [1, 2, 4], "steps that one turn ta
 REPEATS = flags.DEFINE_integer("repeats", 7, "timed rounds", lower_bound=1)
 MINUTES = flags.DEFINE_float("minutes", 4, "time for all; fewer rounds where it is short", 0.0)
 NAME = flags.DEFINE_string("name", None, "name of the results; bilstm_DEVICE by default")
-OUT = flags.DEFINE_string("out", None, "folder of the results; benchmarks/results by default")
+OUT = flags.DEFINE_string(
+    "out", None, "folder of the results and of a copy of the table; benchmarks/results by default"
+)
 KEEP = flags.DEFINE_boolean("keep", False, "make the faster one this card's default")
 
 PASSES = ("forward", "gradient")
@@ -178,6 +181,8 @@ def main(arguments: Sequence[str]) -> None:
     if KEEP.value:
         winner = rivals.keep(found, TABLE, jax.devices()[0].device_kind, PRECISION.value)
         print(f"This card's default: {winner or 'as before, for not both could be timed'}.")
+        if OUT.value:
+            shutil.copy(TABLE, OUT.value)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
-"""Everything that waits for a GPU, in two commands of under nine minutes each.
+"""Everything that waits for a GPU, in three commands of under nine minutes each.
 
     pip install -e ".[cuda,dev,bench]"
-    python benchmarks/gpu.py                                     # label attention
-    python benchmarks/gpu.py --parts=training_tests,train_step   # training
+    python benchmarks/gpu.py                 # label attention
+    python benchmarks/gpu.py --do=training   # training steps
+    python benchmarks/gpu.py --do=shapes     # training: lengths as they are, parts, sizes
 
 The first runs the tests of the kernels marked `gpu`; then the tuner, whose tiles and verdicts the
-rest uses; then `label_attention.py` on the paper's shapes.  The second runs the tests of models and
-`train_step.py`.  Each part gets its share of `--minutes`, and what it wrote stays when a later one
+rest uses; then `label_attention.py` on the paper's shapes.  The second runs the other tests marked
+`gpu`; `bilstm.py`, by which the faster recurrent layer becomes this card's default; and of
+`train_step.py` the times and what they mean for a whole data set.  The third is the rest of
+`train_step.py`: documents of all lengths, where the time goes, how it grows.  `--parts` names
+single parts.  Each part gets its share of `--minutes`, and what it wrote stays when a later one
 fails; only the tiles, which may make the kernels the default, need that no test of the kernels has
 failed.  Running out of time is no failure of a test.
 
@@ -14,8 +18,8 @@ Nothing is downloaded; what must be there is jax for the card, jaxtyping, flax, 
 scipy, absl-py and pytest (torch is the rival, matplotlib draws).
 
 To keep afterwards: kernels/axml_kernels/tuned_tiles.json, by which the Pallas kernels become the
-default on this card where they won, and the new files in benchmarks/results; with --out all of them
-are in that folder.
+default on this card where they won, axml_jax/models/measured_bilstm.json, and the new files in
+benchmarks/results; with --out all of them are in that folder.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -48,30 +53,50 @@ class Part(NamedTuple):
 
     Attributes:
       share: Of the time of its command; what one part leaves over, the next ones have.
-      what: A script, or a folder of tests.
+      what: A script, or folders of tests.
+      flags: The script's.
     """
 
     share: float
-    what: str
+    what: tuple[str, ...]
+    flags: tuple[str, ...] = ()
 
 
+STEPS = ("benchmarks/train_step.py",)
 PARTS = {
-    "tests": Part(0.18, "tests/kernels"),
-    "tiles": Part(0.17, "benchmarks/tune_tiles.py"),
-    "label_attention": Part(0.65, "benchmarks/label_attention.py"),
-    "training_tests": Part(0.1, "tests/models"),
-    "train_step": Part(0.9, "benchmarks/train_step.py"),
+    "tests": Part(0.18, ("tests/kernels",)),
+    "tiles": Part(0.17, ("benchmarks/tune_tiles.py",)),
+    "label_attention": Part(0.65, ("benchmarks/label_attention.py",)),
+    "training_tests": Part(0.12, ("tests/models", "tests/launch")),
+    "recurrence": Part(
+        0.13, ("benchmarks/bilstm.py",), ("--precision=tf32", "--unroll=1", "--keep")
+    ),
+    "steps": Part(0.4, STEPS, ("--nomemory", "--noparts", "--nosweeps", "--extrapolate=")),
+    "extrapolation": Part(0.35, STEPS, ("--shapes=", "--nosweeps")),
+    "ragged": Part(
+        0.4,
+        STEPS,
+        ("--ragged", "--shapes=amazoncat", "--nomemory", "--noparts", "--nosweeps",
+         "--extrapolate="),
+    ),
+    "where": Part(0.25, STEPS, ("--notime", "--nomemory", "--nosweeps", "--extrapolate=")),
+    "sweeps": Part(0.35, STEPS, ("--shapes=", "--extrapolate=", "--sweeps")),
+}  # fmt: skip
+COMMANDS = {
+    "label_attention": ("tests", "tiles", "label_attention"),
+    "training": ("training_tests", "recurrence", "steps", "extrapolation"),
+    "shapes": ("ragged", "where", "sweeps"),
 }
-DEFAULT_PARTS = ("tests", "tiles", "label_attention")
 
 
 def command(part: str, seconds: float, out: Sequence[str]) -> list[str]:
     """The command line of a part that is to take so many seconds."""
     what = PARTS[part].what
-    if not what.endswith(".py"):
-        return [sys.executable, "-m", "pytest", "-v", "--color=no", "-m", "gpu", what]
+    if not what[0].endswith(".py"):
+        return [sys.executable, "-m", "pytest", "-v", "--color=no", "-m", "gpu", *what]
     minutes = max(seconds / 2, seconds - RESERVE_SECONDS) / 60
-    return [sys.executable, str(ROOT / what), f"--minutes={minutes:.2f}", *out]
+    given = f"--minutes={minutes:.2f}", *out, *PARTS[part].flags
+    return [sys.executable, str(ROOT / what[0]), *given]
 
 
 def run(
@@ -121,18 +146,21 @@ def _pass_on(lines: IO[str] | None, listen: Callable[[str], None] | None) -> Non
             listen(line)
 
 
-def run_all(parts: Sequence[str], minutes: float, out: Sequence[str]) -> None:
+def run_all(parts: Sequence[str], minutes: float, out: Sequence[str], programs: str) -> None:
     """Runs parts one after the other; exits with 1 if one failed, when all have run.
 
     Args:
       parts: Names of parts.
       minutes: Time for all.
       out: Further arguments of the scripts.
+      programs: A folder for compiled programs, unless the environment names one.
     """
     begin = time.monotonic()
     environment = {**os.environ, "AXML_TEST_PLATFORM": "gpu", "PYTHONUNBUFFERED": "1"}
     paths = [str(ROOT), str(ROOT / "kernels"), environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    # What several parts compile is compiled once.
+    environment.setdefault("JAX_COMPILATION_CACHE_DIR", programs)
     failed: list[str] = []
     broken: list[str] = []  # lines of tests
 
@@ -180,17 +208,20 @@ def what_is_missing() -> str | None:
 
 def main(_: Sequence[str]) -> None:
     given = flags.FLAGS
-    for part in given.parts:
+    parts = given.parts or COMMANDS[given.do]
+    for part in parts:
         if part not in PARTS:
             sys.exit(f"--parts: {part!r} should be one of {', '.join(PARTS)}.")
     missing = what_is_missing()
     if missing is not None:
         sys.exit(f"Nothing was run: {missing}.")
-    run_all(given.parts, given.minutes, [f"--out={given.out}"] if given.out else [])
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as programs:
+        run_all(parts, given.minutes, [f"--out={given.out}"] if given.out else [], programs)
 
 
 if __name__ == "__main__":
-    flags.DEFINE_list("parts", list(DEFAULT_PARTS), f"What to run, of {', '.join(PARTS)}")
+    flags.DEFINE_enum("do", "label_attention", list(COMMANDS), "which of the three commands")
+    flags.DEFINE_list("parts", [], f"single parts instead, of {', '.join(PARTS)}")
     flags.DEFINE_float("minutes", MINUTES, "time for all parts", lower_bound=0.1)
     flags.DEFINE_string("out", None, "folder of the results; benchmarks/results by default")
     app.run(main)

@@ -43,7 +43,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # it is run as a file
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "kernels"))  # it is run
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # as a file
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs room, too
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see the docstring
 

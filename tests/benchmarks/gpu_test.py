@@ -35,9 +35,11 @@ def test_every_part_is_a_command_that_takes_its_flags(part: str, root: Path) -> 
     assert command[0] == sys.executable
     if command[1] == "-m":
         assert command[2] == "pytest"
-        assert list((root / command[-1]).glob("*_test.py"))
+        for folder in gpu.PARTS[part].what:
+            marked = [x for x in (root / folder).glob("*_test.py") if "mark.gpu" in x.read_text()]
+            assert marked, folder
         return
-    assert command[2:] == ["--minutes=1.33", "--out=there"]
+    assert command[2:4] == ["--minutes=1.33", "--out=there"]
     for more, code in (([], 0), (["--nobody_has_this_flag"], 1)):
         done = subprocess.run(
             [sys.executable, "-c", PARSE, *command[1:], *more],
@@ -51,15 +53,17 @@ def test_every_part_is_a_command_that_takes_its_flags(part: str, root: Path) -> 
 
 
 def test_shares_are_all_of_the_time() -> None:
-    training = gpu.PARTS.keys() - set(gpu.DEFAULT_PARTS)
-    for parts in (gpu.DEFAULT_PARTS, training):
+    assert sorted(part for parts in gpu.COMMANDS.values() for part in parts) == sorted(gpu.PARTS)
+    for parts in gpu.COMMANDS.values():
         assert sum(gpu.PARTS[part].share for part in parts) == pytest.approx(1)
     assert gpu.MINUTES < 9
 
 
 def test_the_modules_that_are_named_are_those_that_are_imported(root: Path) -> None:
     """Of all files that the parts reach by imports at the head of a file."""
-    files = [root / part.what for part in gpu.PARTS.values() if part.what.endswith(".py")]
+    files = [
+        root / name for part in gpu.PARTS.values() for name in part.what if name.endswith(".py")
+    ]
     files += [root / "benchmarks" / "label_attention_memory.py", root / "tests" / "conftest.py"]
     files += (root / "tests" / "kernels").glob("*_test.py")
     others: set[str] = set()
@@ -132,7 +136,7 @@ def test_only_a_failing_test_keeps_the_tuner_from_running(
         gpu, "command", lambda part, seconds, out: [sys.executable, "-c", scripts[part]]
     )
     with pytest.raises(SystemExit) as end:
-        gpu.run_all(gpu.DEFAULT_PARTS, 0.2, [])
+        gpu.run_all(gpu.COMMANDS["label_attention"], 0.2, [], str(tmp_path / "programs"))
     assert end.value.code == 1
     assert written.exists()
     assert told in capsys.readouterr().out
