@@ -10,6 +10,7 @@ tile computes is compared with the chosen one's before its time counts.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import sys
 from pathlib import Path
@@ -60,9 +61,10 @@ def made_ready(tile: Tile, case: rivals.Case) -> timing.Ready:
     def call(name: str) -> None:
         contender.wait(contender.run(name, placed))
 
+    seconds = {}
     for name in rivals.PASSES:
         call(name)
-    seconds = {name: timing.seconds(lambda name=name: call(name)) for name in rivals.PASSES}
+        seconds[name] = timing.seconds(functools.partial(call, name))
     return timing.Ready(contender, placed, seconds)
 
 
