@@ -62,9 +62,10 @@ def made_ready(tile: Tile, case: rivals.Case) -> timing.Ready:
     def call(name: str) -> None:
         contender.wait(contender.run(name, placed))
 
+    seconds = {}
     for name in rivals.PASSES:
         call(name)
-    seconds = {name: timing.seconds(functools.partial(call, name)) for name in rivals.PASSES}
+        seconds[name] = timing.seconds(functools.partial(call, name))
     return timing.Ready(contender, placed, seconds)
 
 

@@ -70,11 +70,12 @@ def test_errs_at_most_twice_as_much_as_the_reference_in_the_same_precision(
 
 @pytest.mark.parametrize("num_labels", [1, 3, 255, 256, 257])
 def test_bfloat16_at_every_length_and_label_counts_around_a_block(num_labels: int) -> None:
+    # Of few labels many cases: a score or two on the other side of a ReLU shall not decide.
     cases = [
         random_inputs(Workload(8, 8, 64, num_labels, (32,)), seed, "bfloat16")._replace(
             lengths=jnp.arange(1, 9, dtype=jnp.int32)
         )
-        for seed in SEEDS
+        for seed in range(4 if num_labels > 16 else 16)
     ]
     accuracy.check(cases, ["pallas"])
 
