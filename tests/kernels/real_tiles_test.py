@@ -169,8 +169,9 @@ def test_exported_and_mapped_on_the_card() -> None:
 @pytest.mark.parametrize("layers", [(40,), (40, 8)])
 def test_every_length_on_the_card(layers: tuple[int, ...], dtype: str) -> None:
     def check(num_labels: int) -> None:
-        inputs = every_length(num_labels, layers, dtype)
-        accuracy.check([inputs], ["pallas"], precision="highest")
+        # Of one case alone the reference may err less by luck; more of them compile nothing more.
+        cases = [every_length(num_labels, layers, dtype, seed) for seed in range(8)]
+        accuracy.check(cases, ["pallas"], precision="highest")
 
     with ThreadPoolExecutor() as pool:  # most of the time XLA compiles
         list(pool.map(check, LABEL_COUNTS))
