@@ -120,6 +120,9 @@ def main(argv: Sequence[str]) -> None:
             say(f"{variant}, seed {changed.seed}")
             run = folder / folder_name(variant, changed.seed)
             trained[variant].append(train_once(changed, store, run))
+    commits = sorted({run["commit"] or "none" for found in trained.values() for run in found})
+    if len(commits) > 1:
+        say(f"kept trainings are of {len(commits)} commits, and what they differ by counts, too")
     compared = compare(trained)
     out = Path(OUT.value) if OUT.value else report.RESULTS
     results = {
@@ -130,6 +133,7 @@ def main(argv: Sequence[str]) -> None:
             "train_documents": len(store.splits["train"]),
         },
         "compared": compared,
+        "commits": commits,
         "runs": trained,
     }
     path = report.write(NAME.value, results, out)

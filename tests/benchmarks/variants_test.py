@@ -54,6 +54,7 @@ def test_small_run_reports(
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))
     assert results["runs"].keys() == {"as configured", buckets}
+    assert results["commits"] == [results["runs"][buckets][0]["commit"] or "none"]
     folders = ["as_configured_seed0", "data.length_buckets=2_data.pool_batches=6_seed0"]
     for (found,), folder in zip(results["runs"].values(), folders, strict=True):
         assert found["seed"] == 0
