@@ -17,6 +17,7 @@ from axml_kernels.checks import (
     checked_inputs,
     checked_k,
     checked_label_ids,
+    checked_truth,
     checked_weights,
 )
 from axml_kernels.cross_entropy import Truth, cross_entropy
@@ -182,7 +183,7 @@ def label_cross_entropy(
     batch, known = hidden.shape[0], queries.shape[0]
     end = first_label + known if num_labels is None else num_labels
     truth = Truth(
-        checked_label_ids(label_ids, batch),
+        checked_truth(label_ids, batch, queries.shape[0]),
         checked_weights(jnp.ones(batch, jnp.float32) if weights is None else weights, batch),
         jnp.stack([jnp.asarray(label, jnp.int32) for label in (first_label, end)]),
     )

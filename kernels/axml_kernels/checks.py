@@ -4,6 +4,7 @@ from operator import index
 
 import jax.numpy as jnp
 from jax import Array
+from jax.core import Tracer
 from jax.typing import ArrayLike
 
 from axml_kernels.head import Head
@@ -28,7 +29,9 @@ def checked_inputs(
             f"but they are {lengths.shape}."
         )
     if lengths.dtype != jnp.int32:
-        raise ValueError(f"lengths should be int32, but they are {lengths.dtype}.")
+        raise ValueError(
+            f"lengths should be int32, but they are {lengths.dtype}: lengths.astype('int32')."
+        )
     if not jnp.issubdtype(hidden.dtype, jnp.floating):
         raise ValueError(f"hidden should be floating point, but it is {hidden.dtype}.")
     if queries.dtype != hidden.dtype:
@@ -41,6 +44,13 @@ def checked_inputs(
 
 def checked_head(head: Head, width: int) -> Head:
     """The head with JAX arrays; ValueError where its layers do not follow one another."""
+    for name in ("kernels", "biases"):
+        # An array has rows to go through, too; its refusal would speak of a shape nobody gave.
+        if not isinstance(getattr(head, name), tuple | list):
+            raise ValueError(
+                f"head.{name} should be a tuple of one or two arrays, one for each layer, but it "
+                f"is of {type(getattr(head, name)).__name__}: ({name},) for one layer."
+            )
     kernels = tuple(jnp.asarray(kernel) for kernel in head.kernels)
     biases = tuple(jnp.asarray(bias) for bias in head.biases)
     head = Head(kernels, biases, jnp.asarray(head.output), jnp.asarray(head.output_bias))
@@ -94,7 +104,24 @@ def checked_label_ids(label_ids: ArrayLike, batch: int) -> Array:
             f"but they are {label_ids.shape}."
         )
     if not jnp.issubdtype(label_ids.dtype, jnp.integer):
-        raise ValueError(f"label_ids should be integers, but they are {label_ids.dtype}.")
+        raise ValueError(
+            f"label_ids should be integers, the ids of each document's labels, but they are "
+            f"{label_ids.dtype}."
+        )
+    return label_ids
+
+
+def checked_truth(label_ids: ArrayLike, batch: int, num_labels: int) -> Array:
+    """As `checked_label_ids`; ValueError, too, where they are seen to be a 0/1 matrix."""
+    label_ids = checked_label_ids(label_ids, batch)
+    # Three or more ids, each once, cannot all be 0 or 1.  Inside `jit` there are no values to see.
+    looked_at = 2 < num_labels == label_ids.shape[1] and not isinstance(label_ids, Tracer)
+    if looked_at and bool(((label_ids == 0) | (label_ids == 1)).all()):
+        raise ValueError(
+            "label_ids should hold the ids of each document's labels, each once, but they are a "
+            f"0/1 matrix of {num_labels} labels: give the places of its ones, each row filled up "
+            f"with {num_labels}."
+        )
     return label_ids
 
 

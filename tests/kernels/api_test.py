@@ -149,7 +149,7 @@ def test_cards_are_named_as_jax_names_them() -> None:
         ({"queries": jnp.zeros((37, 15))}, "hidden's D, 16, but they are"),
         ({"queries": jnp.zeros((0, 16))}, "at least one label"),
         ({"lengths": jnp.zeros(2, jnp.int32)}, "one for each of hidden's 3 documents"),
-        ({"lengths": jnp.zeros(3)}, "lengths should be int32, but they are float32"),
+        ({"lengths": jnp.zeros(3)}, r"should be int32, .* float32: lengths.astype\('int32'\)"),
     ],
 )
 def test_inputs_that_do_not_fit(inputs: Inputs, change: dict[str, Any], message: str) -> None:
@@ -171,6 +171,8 @@ def test_inputs_that_do_not_fit(inputs: Inputs, change: dict[str, Any], message:
         ({"output": jnp.zeros(5)}, r"head.output should be \(6,\)"),
         ({"output_bias": jnp.zeros(1)}, "head.output_bias should be one number"),
         ({"output": jnp.zeros(6, jnp.int32)}, "it holds int32"),
+        ({"kernels": jnp.zeros((16, 6))}, r"one for each layer, .*: \(kernels,\) for one layer"),
+        ({"biases": jnp.zeros(6)}, "head.biases should be a tuple of one or two arrays"),
     ],
 )
 def test_heads_that_do_not_fit(inputs: Inputs, change: dict[str, Any], message: str) -> None:
@@ -191,12 +193,25 @@ def test_label_ids_are_one_row_a_document(inputs: Inputs) -> None:
         label_attention_weights(*inputs[:3], jnp.zeros((3, 4)))
 
 
+def test_a_matrix_of_zeros_and_ones_is_not_taken_for_label_ids(inputs: Inputs) -> None:
+    matrix = jnp.eye(3, 37, dtype=jnp.int32)
+    with pytest.raises(ValueError, match=r"they are a 0/1 matrix of 37 labels: .* with 37"):
+        label_cross_entropy(*inputs, matrix)
+    # As wide, but ids: each once, and no label's where there are no more.
+    listed = jnp.where(jnp.arange(37) < 2, jnp.arange(37), -1)
+    assert label_cross_entropy(*inputs, jnp.stack([listed] * 3)) == label_cross_entropy(
+        *inputs, jnp.stack([listed[:2]] * 3)
+    )
+
+
 def test_truth_is_a_row_and_a_weight_for_each_document(inputs: Inputs) -> None:
     ids = jnp.zeros((3, 2), jnp.int32)
     with pytest.raises(ValueError, match=r"label_ids should be \[B, K\] with a row for each"):
         label_cross_entropy(*inputs, ids[:2])
     with pytest.raises(ValueError, match=r"weights should be .*3 documents, but they are \(2,\)"):
         label_cross_entropy(*inputs, ids, jnp.ones(2))
+    with pytest.raises(ValueError, match=r"should be integers, the ids .* they are bool"):
+        label_cross_entropy(*inputs, jnp.zeros((3, 37), bool))
     with pytest.raises(ValueError, match="weights should be floating point, but they are int32"):
         label_cross_entropy(*inputs, ids, jnp.ones(3, jnp.int32))
 
