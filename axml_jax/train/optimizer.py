@@ -124,7 +124,7 @@ class LazyWords:
     Args:
       clip: Of the whole gradient, before anything else; without state.
       transformation: Of the other parameters' gradients to updates.
-      rate: Learning rate of the word rows, by steps done.
+      rate: Learning rate of the word rows, by steps that moved anything.
       average_steps: Window of the running mean of weights; 0 keeps none.
     """
 
@@ -169,9 +169,11 @@ class LazyWords:
         before = word_rows.split(reading.params)[1]
         # Fillers are never written: a choice between new and old tables would copy them.
         words = jnp.where(finite, reading.words, len(table))
+        count = moments.count
         table, moments, after = word_rows.adam(
-            table, moments, words, before, row_gradient, self._rate(state.step), new.step
+            table, moments, words, before, row_gradient, self._rate(count)
         )
+        moments = moments.replace(count=jnp.where(finite, moments.count, count))
         if self._average_steps:
             means = word_rows.running_means(
                 means, words, before, after, new.step, self._average_steps

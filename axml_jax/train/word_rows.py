@@ -27,10 +27,13 @@ class RowMoments(struct.PyTreeNode):
     Attributes:
       first: The running mean of gradients, m.
       second: That of their squares, v.
+      count: int32 [], the steps that moved anything, n: what was passed over is not counted, as
+        optax does not count it for the other parameters.
     """
 
     first: Float[Array, "V E"]
     second: Float[Array, "V E"]
+    count: Int[Array, ""]
 
 
 class RowMeans(struct.PyTreeNode):
@@ -89,7 +92,7 @@ def scatter(table: Array, words: Int[Array, " U"], rows: Array) -> Array:
 
 def no_moments(table: Float[Array, "V E"]) -> RowMoments:
     """The state before the first step."""
-    return RowMoments(jnp.zeros_like(table), jnp.zeros_like(table))
+    return RowMoments(jnp.zeros_like(table), jnp.zeros_like(table), count=jnp.zeros((), jnp.int32))
 
 
 def adam(
@@ -99,13 +102,12 @@ def adam(
     rows: Float[Array, "U E"],
     gradient: Float[Array, "U E"],
     rate: Array | float,
-    step: Int[Array, ""],
 ) -> tuple[Float[Array, "V E"], RowMoments, Float[Array, "U E"]]:
     """One step of PyTorch's SparseAdam: Adam on the touched rows, the others' moments rest.
 
     Of touched rows m <- m + (1 - beta_1)(g - m), v <- v + (1 - beta_2)(g^2 - v) and
     x <- x - rate sqrt(1 - beta_2^n) / (1 - beta_1^n) m / (sqrt(v) + epsilon), n the number of steps
-    of the whole run.
+    of the whole run, this one included.
 
     Args:
       table: Word vectors.
@@ -114,7 +116,6 @@ def adam(
       rows: What the table holds there.
       gradient: By those rows.
       rate: Learning rate.
-      step: int32 [], n: 1 at the first step.
 
     Returns:
       The new table, the new moments, and the new rows [U, E].
@@ -123,11 +124,12 @@ def adam(
     second = gather(moments.second, words)
     first += (1 - BETA_1) * (gradient - first)
     second += (1 - BETA_2) * (gradient * gradient - second)
-    count = step.astype(jnp.float32)
-    size = rate * jnp.sqrt(1 - BETA_2**count) / (1 - BETA_1**count)
+    count = moments.count + 1
+    n = count.astype(jnp.float32)
+    size = rate * jnp.sqrt(1 - BETA_2**n) / (1 - BETA_1**n)
     rows = rows - size * first / (jnp.sqrt(second) + EPSILON)
     moments = RowMoments(
-        scatter(moments.first, words, first), scatter(moments.second, words, second)
+        scatter(moments.first, words, first), scatter(moments.second, words, second), count
     )
     return scatter(table, words, rows), moments, rows
 

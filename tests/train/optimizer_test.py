@@ -103,11 +103,11 @@ def adam_in_numpy(lazy: bool, clip_norm: float, steps: int) -> list[np.ndarray]:
     return after
 
 
-def run(config: Config, steps: int) -> list[TrainState]:
-    """The states after each step, of gradients that are given."""
+def run(config: Config, steps: int, passed_over: tuple[int, ...] = ()) -> list[TrainState]:
+    """The states after each step, of gradients that are given; before some, one passed over."""
     optimizer = make_optimizer(config, steps)
     state, states = optimizer.start(initial_params()), []
-    for head, words, rows in gradients(steps):
+    for index, (head, words, rows) in enumerate(gradients(steps)):
         table = jnp.zeros((WORDS, WIDTH)).at[words].set(jnp.asarray(rows, jnp.float32), mode="drop")
         model: Any = None  # nothing is computed
         if config.train.lazy_words:
@@ -118,6 +118,9 @@ def run(config: Config, steps: int) -> list[TrainState]:
             reading = Reading(model, state.params, model, None)
             gradient = {"words": {"vectors": table}}
         gradient["head"] = jnp.asarray(head, jnp.float32)
+        if index in passed_over:
+            nothing = jax.tree.map(lambda one: one * jnp.nan, gradient)
+            state = optimizer.update(state, reading, nothing, jnp.array(False))
         state = optimizer.update(state, reading, gradient)
         states.append(state)
     return states
@@ -137,6 +140,15 @@ def test_adam_over_fifty_steps(lazy: bool, clip_norm: float) -> None:
     # The gradients tell the two apart: word 5 rests after its only step, or drifts on.
     drift = states[-1].params["words"]["vectors"][5] - states[0].params["words"]["vectors"][5]
     assert (np.abs(drift) > 1e-3).any() == (not lazy)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_a_step_that_is_passed_over_is_not_counted(lazy: bool) -> None:
+    """Neither by the rate, for words as for the rest, nor by the correction of Adam's bias."""
+    plain, passing = (run(make_config(lazy, 0.5), 12, passed) for passed in ((), (0, 1, 7)))
+    assert [int(state.step) for state in passing[-2:]] == [14, 15]
+    for one, other in zip(plain, passing, strict=True):
+        np.testing.assert_array_equal(flat(one.params), flat(other.params))
 
 
 def test_lazy_rows_are_those_of_pytorch() -> None:
