@@ -41,6 +41,7 @@ from axml_jax.train.optimizer import make_optimizer  # noqa: E402
 from axml_jax.train.step import make_train_step  # noqa: E402
 from axml_kernels import compiling_for  # noqa: E402
 from benchmarks import report  # noqa: E402
+from benchmarks.schedules import collectives, loop_kernels  # noqa: E402
 from benchmarks.train_step_data import SHAPES, Shape  # noqa: E402
 from benchmarks.train_step_measure import DROPOUT  # noqa: E402
 from benchmarks.train_step_ours import make_model  # noqa: E402
@@ -69,7 +70,7 @@ def recurrence(hidden: int, dtype: str) -> dict[str, Any]:
         given = spec((batch, tokens, width), dtype), spec((batch,), jnp.int32), parameters
         for name, function in (("forward", bilstm), ("with_gradient", jax.grad(total, (0, 2)))):
             compiled = jax.jit(function).lower(*given).compile()
-            found[name] = sum(h200.loop_kernels(str(compiled.as_text())))
+            found[name] = sum(loop_kernels(str(compiled.as_text())))
     return found
 
 
@@ -138,7 +139,7 @@ def measure() -> dict[str, Any]:
         }
         for name, lazy in (("touched rows", True), ("all rows", False))
     }
-    four = h200.collectives(compiled_step(many_words, 4, True).as_text())
+    four = collectives(compiled_step(many_words, 4, True).as_text())
     split = compiled_split_step(MANY_LABELS, 8)
     per_label = 4 * MANY_LABELS.num_labels * 2 * MANY_LABELS.hidden
     return {
@@ -151,7 +152,7 @@ def measure() -> dict[str, Any]:
             "shape": MANY_LABELS._asdict(),
             "queries_bytes": per_label,
             "per_card": h200.memory(split),
-            "collectives": h200.collectives(split.as_text()),
+            "collectives": collectives(split.as_text()),
         },
     }
 

@@ -34,9 +34,9 @@ from axml_jax.progress import bar
 from axml_jax.tables import show_table
 from benchmarks import report
 from benchmarks.contenders import FAILURES, PRECISIONS, failure_of
-from benchmarks.h200 import collectives
 from benchmarks.scaling_plot import draw
 from benchmarks.scaling_settings import TOLERANCES, Setting, errors, settings
+from benchmarks.schedules import collectives
 from benchmarks.train_step_data import SHAPES, Shape, bucketed, draw_documents, one_epoch
 from benchmarks.train_step_ours import Ours, initial_params
 

@@ -15,8 +15,8 @@ from axml_jax.models.bilstm import BiLSTM, bilstm
 from axml_jax.models.bilstm_parameters import BiLSTMParameters
 from tests.models import oracle
 
-B, T, E, H = 5, 7, 3, 4
-LENGTHS = np.array([7, 0, 1, 4, 6], np.int32)
+B, T, E, H = 8, 7, 3, 4
+LENGTHS = np.array([7, 0, 1, 4, 6, 2, 5, 3], np.int32)  # all there are
 
 
 @pytest.fixture
@@ -34,20 +34,25 @@ def parameters() -> BiLSTMParameters:
 run = jax.jit(bilstm)
 
 
-def test_equals_numpy(x: np.ndarray, parameters: BiLSTMParameters) -> None:
-    states = np.asarray(run(x, LENGTHS, parameters))
+@pytest.mark.parametrize("tokens", [1, 2, T])
+def test_equals_numpy(x: np.ndarray, parameters: BiLSTMParameters, tokens: int) -> None:
+    x, lengths = x[:, :tokens], np.minimum(LENGTHS, tokens)
+    states = np.asarray(run(x, lengths, parameters))
     weights = [np.asarray(p, np.float64) for p in parameters]
-    assert states.shape == (B, T, 2 * H)
-    for b, length in enumerate(LENGTHS):
+    assert states.shape == (B, tokens, 2 * H)
+    for b, length in enumerate(lengths):
         expected = oracle.bilstm(x[b, :length].astype(np.float64), *weights)
         np.testing.assert_allclose(states[b, :length], expected, rtol=1e-5, atol=1e-6)
         assert (states[b, length:] == 0).all()
 
 
-def test_gradient_equals_finite_differences(x: np.ndarray, parameters: BiLSTMParameters) -> None:
+@pytest.mark.parametrize("tokens", [1, T])
+def test_gradient_equals_finite_differences(
+    x: np.ndarray, parameters: BiLSTMParameters, tokens: int
+) -> None:
     with jax.enable_x64(True):
         weights = jax.tree.map(lambda p: jnp.asarray(np.asarray(p), jnp.float64), parameters)
-        lengths = jnp.asarray(LENGTHS)
+        x, lengths = x[:, :tokens], jnp.asarray(np.minimum(LENGTHS, tokens))
         check_grads(
             jax.jit(lambda x, p: bilstm(x, lengths, p)),
             (jnp.asarray(x, jnp.float64), weights),

@@ -57,6 +57,7 @@ def test_cards_never_tell_each_other_a_word_table(compiled: dict[str, Any]) -> N
 
 def test_three_million_labels_fit_on_eight_cards(compiled: dict[str, Any]) -> None:
     split = compiled["split_labels"]
-    # A card's eighth of queries, two moments and a gradient, and less than 30 GB for all the rest.
-    assert split["per_card"]["total"] < 4 * split["queries_bytes"] / 8 + 30e9
+    # A card's eighth of queries, two moments and a gradient, 6.1 GB; the rest is words, states and
+    # what the steps of the labels keep.
+    assert split["per_card"]["total"] < 4 * split["queries_bytes"] / 8 + 5.5e9
     assert split["per_card"]["arguments"] > 3 * split["queries_bytes"] / 8
