@@ -50,9 +50,9 @@ def make_config() -> Config:
     return config
 
 
-def make_model() -> AttentionXML:
+def make_model(dtype: Any = None) -> AttentionXML:
     return AttentionXML(
-        num_words=V, width=4, num_labels=L, hidden=3, fully_connected=(4,), dropout=0.5
+        num_words=V, width=4, num_labels=L, hidden=3, fully_connected=(4,), dropout=0.5, dtype=dtype
     )
 
 
@@ -62,9 +62,9 @@ def initial_params(model: AttentionXML) -> Any:
 
 
 def train(
-    layout: Any, optimizer: Optimizer, devices: int, batches: list[Batch]
+    layout: Any, optimizer: Optimizer, devices: int, batches: list[Batch], dtype: Any = None
 ) -> tuple[list[float], Any]:
-    model, chosen = make_model(), jax.local_devices()[:devices]
+    model, chosen = make_model(dtype), jax.local_devices()[:devices]
     state = layout.placed(optimizer.start(initial_params(model)), chosen)
     step = layout.compiled(
         make_train_step(model, optimizer, steps_per_epoch=2, layout=layout), chosen
@@ -91,6 +91,21 @@ def test_it_is_the_training_of_one_device(data: int, parts: int) -> None:
     )
     means = layout.gathered(split.weights(state)), alone.weights(expected)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), *means)
+
+
+@pytest.mark.parametrize(("data", "parts"), SPLITS)
+def test_in_bfloat16_it_is_so_up_to_rounding(data: int, parts: int) -> None:
+    """Each part's gradient of the states is rounded before they are added up, on one device not."""
+    layout, config = ByDocumentsAndLabels(L, parts), make_config()
+    config.train.lazy_words = False
+    alone, split = make_optimizer(config, 10), make_optimizer(config, 10, layout.global_norm)
+    (loss,), expected = train(ByDocuments(), alone, 1, BATCHES[:1], jnp.bfloat16)
+    (split_loss,), state = train(layout, split, data * parts, BATCHES[:1], jnp.bfloat16)
+    assert split_loss == pytest.approx(loss, rel=1e-4)
+    # Adam's first moments after one step are a tenth of the gradients.
+    moments = [jax.tree.leaves(s.opt_state[1][0].mu) for s in (layout.gathered(state), expected)]
+    for one, other in zip(*moments, strict=True):
+        assert np.linalg.norm(one - other) < 0.02 * np.linalg.norm(other)
 
 
 @pytest.mark.parametrize(("data", "parts"), SPLITS)
