@@ -64,7 +64,7 @@ class DataConfig(_Section):
     )
     pool_batches: int = _field(
         1,
-        "batches are cut from windows of this many batches sorted by length, and then "
+        "batches are cut from windows of this many batches grouped by padded length, and then "
         "shuffled; 1 is the plain random order",
     )
 

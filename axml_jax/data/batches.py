@@ -39,16 +39,18 @@ class Batch(NamedTuple):
 
 
 def epoch_order(
-    lengths: np.ndarray, batch_size: int, pool_batches: int, seed: int, epoch: int
+    padded: np.ndarray, batch_size: int, pool_batches: int, seed: int, epoch: int
 ) -> np.ndarray:
-    """The order of one epoch: a random permutation, grouped by length within windows.
+    """The order of one epoch: a random permutation, grouped by padded length within windows.
 
-    Windows of `pool_batches` batches are cut from a random permutation and sorted by
-    length; the batches of all windows are then shuffled.  A batch that is not full
-    stays last, so that its filler rows never stand between documents.
+    Windows of `pool_batches` batches are cut from a random permutation and grouped by padded
+    length; the batches of all windows are then shuffled.  Within a group the order stays random:
+    to sort by length itself would save nothing more, and would put texts of one kind, which are
+    often of one length, into one batch.  A batch that is not full stays last, so that its filler
+    rows never stand between documents.
 
     Args:
-      lengths: int [N], tokens per document.
+      padded: int [N], the padded length of each document, or its place among the buckets.
       batch_size: Documents per batch.
       pool_batches: Batches per window; 1 leaves the random permutation as it is.
       seed: Of the run.
@@ -58,13 +60,13 @@ def epoch_order(
       int64 [N]: documents in order; batch i is rows i * batch_size onwards.
     """
     random = np.random.default_rng((seed, epoch))
-    order = random.permutation(len(lengths))
+    order = random.permutation(len(padded))
     if pool_batches == 1:
         return order
     full = len(order) - len(order) % batch_size
     window = pool_batches * batch_size
     pooled = [
-        part[np.argsort(lengths[part], kind="stable")]
+        part[np.argsort(padded[part], kind="stable")]
         for part in (order[i : min(i + window, full)] for i in range(0, full, window))
     ]
     batches = np.concatenate([*pooled, order[:0]]).reshape(-1, batch_size)
@@ -144,6 +146,7 @@ class TrainBatches:
         self._seed = seed
         self._rows = range(batch_size)[rows or slice(None)]
         self._lengths = np.minimum(split.lengths[members], self._buckets[-1])
+        self._padded = np.asarray(self._buckets)[np.searchsorted(self._buckets, self._lengths)]
         self._width = max(1, int(np.diff(split.label_offsets)[members].max(initial=0)))
         self.steps_per_epoch = -(-len(members) // batch_size)
 
@@ -166,20 +169,19 @@ class TrainBatches:
 
     def padding(self) -> Padding:
         """The share of padding in the first epoch; others differ by their order only."""
-        ordered = self._lengths[self._order(0)]
+        ordered = self._padded[self._order(0)]
         longest = np.maximum.reduceat(ordered, np.arange(0, len(ordered), self._batch_size))
-        padded = np.asarray(self._buckets)[np.searchsorted(self._buckets, longest)]
-        real = int(ordered.sum(dtype=np.int64))
-        computed = self._batch_size * int(padded.sum(dtype=np.int64))
+        real = int(self._lengths.sum(dtype=np.int64))
+        computed = self._batch_size * int(longest.sum(dtype=np.int64))
         without = self._batch_size * self.steps_per_epoch * self._buckets[-1]
         return Padding(1 - real / computed, 1 - real / without)
 
     def _order(self, epoch: int) -> np.ndarray:
-        return epoch_order(self._lengths, self._batch_size, self._pool_batches, self._seed, epoch)
+        return epoch_order(self._padded, self._batch_size, self._pool_batches, self._seed, epoch)
 
     def _batch(self, places: np.ndarray, first: int) -> Batch:
         """The batch of the members at these places, the first of which is `first` in the epoch."""
-        longest = self._lengths[places].max()
+        padded = int(self._padded[places].max())  # the whole batch's
         places = places[self._rows.start : self._rows.stop]
         rows, documents = len(self._rows), self._members[places]
         begins = self._offsets[documents]
@@ -190,7 +192,7 @@ class TrainBatches:
                 for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)
             ],
             rows,
-            [next(bucket for bucket in self._buckets if bucket >= longest)],
+            [padded],
         )
         return Batch(
             token_ids=token_ids,
