@@ -50,7 +50,7 @@ DOCUMENTS = flags.DEFINE_integer("documents", 12_000, "documents of a data set",
 BATCH = flags.DEFINE_integer("batch_size", 40, "documents of a batch", lower_bound=1)
 TOKENS = flags.DEFINE_integer("max_tokens", 500, "tokens kept of a document", lower_bound=1)
 BUCKETS = flags.DEFINE_integer("length_buckets", 6, "padded lengths", lower_bound=1)
-POOL = flags.DEFINE_integer("pool_batches", 50, "batches sorted together", lower_bound=1)
+POOL = flags.DEFINE_integer("pool_batches", 50, "batches of a window", lower_bound=1)
 STEP = flags.DEFINE_float("step_ms", 2.0, "time of a step on the device", lower_bound=0.0)
 STORES = flags.DEFINE_multi_string("store", [], "a store whose lengths are bucketed too")
 REPEATS = flags.DEFINE_integer("repeats", 5, "timed rounds", lower_bound=1)

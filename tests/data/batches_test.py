@@ -100,15 +100,25 @@ def test_an_order_depends_on_seed_and_epoch_alone() -> None:
     assert not np.array_equal(first, epoch_order(LENGTHS, 8, 3, seed=2, epoch=4))
 
 
-def test_pools_put_documents_of_like_length_together() -> None:
-    order = epoch_order(LENGTHS, 8, 1000, seed=1, epoch=0)
-    spans = [(LENGTHS[b].min(), LENGTHS[b].max()) for b in order[:48].reshape(6, 8)]
+def test_pools_put_documents_of_one_padded_length_together() -> None:
+    padded = -(-LENGTHS // 10)
+    order = epoch_order(padded, 8, 1000, seed=1, epoch=0)
+    spans = [(padded[b].min(), padded[b].max()) for b in order[:48].reshape(6, 8)]
     # One window: its batches, put in order, follow one another without overlap.
     spans.sort()
     assert all(low[1] <= high[0] for low, high in itertools.pairwise(spans))
     # And they do not come shortest first.
-    firsts = [LENGTHS[b].max() for b in order[:48].reshape(6, 8)]
-    assert firsts != sorted(firsts)
+    longest = [padded[b].max() for b in order[:48].reshape(6, 8)]
+    assert longest != sorted(longest)
+
+
+def test_within_a_padded_length_the_order_is_the_random_one() -> None:
+    padded = np.arange(48) % 2
+    random = epoch_order(padded, 8, 1, seed=1, epoch=0)
+    pooled = epoch_order(padded, 8, 1000, seed=1, epoch=0).reshape(6, 8)
+    for kind in (0, 1):
+        drawn = random[padded[random] == kind].reshape(3, 8).tolist()
+        assert sorted(drawn) == sorted(b.tolist() for b in pooled if padded[b[0]] == kind)
 
 
 def test_the_batch_that_is_not_full_is_a_random_one_and_last() -> None:
@@ -166,9 +176,9 @@ def test_a_batch_is_bit_for_bit_what_the_plain_way_makes(pool: int, tmp_path: Pa
     members = np.arange(3, 53)  # 50 documents: 7 batches, the last of 2
     width = max(len(LABELS[i]) for i in members)
     made = list(batches(members, pool_batches=pool, split=split).from_step(0, 14))
-    cut = np.minimum(LENGTHS[members], 20)
+    padded = np.array([8 if n <= 8 else 16 if n <= 16 else 20 for n in LENGTHS[members]])
     for epoch in range(2):
-        order = epoch_order(cut, 8, pool, 3, epoch)
+        order = epoch_order(padded, 8, pool, 3, epoch)
         for index in range(7):
             documents = members[order[8 * index : 8 * index + 8]]
             batch = made[7 * epoch + index]
