@@ -45,7 +45,10 @@ def run_benchmark(root: Path, run_python: Run) -> Run:
 
 @pytest.fixture
 def run_source(run_python: Run) -> Callable[[str], Any]:
-    """The JSON that Python source prints; a process of its own, for benchmarks define flags."""
+    """run_source(SOURCE) gives the JSON that Python source prints in `tmp_path`.
+
+    In a process of its own, for a benchmark that is imported defines flags.
+    """
 
     def run_source(source: str) -> Any:
         done = run_python("-c", source)

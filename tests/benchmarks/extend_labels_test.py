@@ -19,6 +19,7 @@ import json
 import numpy as np, scipy.sparse as sp
 from axml_jax.data.corpus import Document
 from benchmarks.extend_labels import *
+
 counts = {f"l{i:02}": i for i in range(40)}
 documents = [Document("a", ("x", "y")), Document("b", ("y",)), Document("c", ())]
 ranking = np.array([[3, 1, 0, 2], [0, 2, 1, 3]])

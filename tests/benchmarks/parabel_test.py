@@ -13,6 +13,7 @@ def test_labels_are_found_again(run_source: Callable[[str], Any]) -> None:
 import json
 import numpy as np, scipy.sparse as sp
 from benchmarks.parabel import parabel_top_k
+
 words = ["red green", "one two", "cat dog", "sun moon"]
 texts = [words[i % 4] + " the" for i in range(12)]
 labels = sp.csr_matrix(np.eye(4, dtype=np.float32)[np.arange(12) % 4])
