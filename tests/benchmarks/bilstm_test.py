@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,12 @@ from axml_jax.models.bilstm import bilstm
 from axml_jax.models.bilstm_parameters import BiLSTMParameters
 from benchmarks.bilstm_rivals import keep, unrolled
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
-def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_path: Path) -> None:
+
+def test_small_run_reports(run_benchmark: Run, tmp_path: Path) -> None:
     flags = ["--shape=tiny", "--unroll=1", "--unroll=3", "--repeats=1", f"--out={tmp_path}"]
-    done = subprocess.run(
-        [sys.executable, root / "benchmarks" / "bilstm.py", *flags, "--name=trial"],
-        env=user_environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_benchmark("bilstm", *flags, "--name=trial")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))["implementations"]
     names = {"axml-scan-unroll-1", "axml-scan-unroll-3", "flax", "torch"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,16 +14,13 @@ from axml_kernels.workloads import Workload
 from benchmarks import cpu_tiles
 from benchmarks import label_attention_rivals as rivals
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
-def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_path: Path) -> None:
+
+def test_small_run_reports(run_benchmark: Run, tmp_path: Path) -> None:
     flags = ["--workloads=one-layer", "--tokens=1,14", "--labels=16,64", "--repeats=1"]
-    done = subprocess.run(
-        [sys.executable, root / "benchmarks" / "cpu_tiles.py", *flags, f"--out={tmp_path}"],
-        env={**user_environment, "COLUMNS": "160", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    flags += [f"--out={tmp_path}"]
+    done = run_benchmark("cpu_tiles", *flags, COLUMNS="160", JAX_PLATFORMS="cpu")
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "cpu_tiles.json").read_text(encoding="utf-8"))
     shape = found["shapes"]["one-layer"]

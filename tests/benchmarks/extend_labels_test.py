@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +10,16 @@ import numpy as np
 
 from axml_jax.data.store import Store
 
-
-def run(source: str, root: Path, environment: dict[str, str], folder: Path) -> Any:
-    """The JSON that `source` prints; a process of its own, for the benchmark defines flags."""
-    preamble = (
-        f"import json, sys; sys.path.insert(0, {str(root)!r})\n"
-        "import numpy as np, scipy.sparse as sp\n"
-        "from axml_jax.data.corpus import Document\n"
-        "from benchmarks.extend_labels import *\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", preamble + source],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def test_its_parts(root: Path, user_environment: dict[str, str], tmp_path: Path) -> None:
+def test_its_parts(run_source: Callable[[str], Any]) -> None:
     source = """
+import json
+import numpy as np, scipy.sparse as sp
+from axml_jax.data.corpus import Document
+from benchmarks.extend_labels import *
+
 counts = {f"l{i:02}": i for i in range(40)}
 documents = [Document("a", ("x", "y")), Document("b", ("y",)), Document("c", ())]
 ranking = np.array([[3, 1, 0, 2], [0, 2, 1, 3]])
@@ -44,7 +31,7 @@ print(json.dumps({
     "macro": macro_recall(ranking[:, :2], truth),
 }))
 """
-    found = run(source, root, user_environment, tmp_path)
+    found = run_source(source)
     assert all(len(set(names)) == 4 for names in found["drawn"])
     times = np.bincount([int(name[1:]) for names in found["drawn"] for name in names])
     # 800 draws among ten labels: 80 each, give or take three standard deviations.
@@ -57,11 +44,7 @@ print(json.dumps({
 
 
 def test_all_of_it(
-    root: Path,
-    user_environment: dict[str, str],
-    tiny_store: Store,
-    compilation_cache: Path,
-    tmp_path: Path,
+    run_benchmark: Run, tiny_store: Store, compilation_cache: Path, tmp_path: Path
 ) -> None:
     words = tiny_store.vocabulary.words
     for name in ("train", "test"):
@@ -71,21 +54,15 @@ def test_all_of_it(
         labels = [" ".join(tiny_store.label_names[j] for j in split.labels(i)) for i in rows]
         (tmp_path / f"{name}_texts").write_text("\n".join(texts) + "\n")
         (tmp_path / f"{name}_labels").write_text("\n".join(labels) + "\n")
-    command = [sys.executable, str(root / "benchmarks" / "extend_labels.py"), "--name=small"]
-    command += [f"--{s}_{k}={s}_{k}" for s in ("train", "test") for k in ("texts", "labels")]
-    command += ["--out=.", "--share=0.2", "--vector_width=8", "--scratch", "--least=3"]
-    command += ["--config.data.max_tokens=16", "--config.data.batch_size=8"]
-    command += ["--config.model.hidden=4", "--config.model.fully_connected=4"]
-    command += ["--config.train.epochs=1", "--candidate=learning_rate=0.001"]
-    command += ["--candidate=learning_rate=1e-30,warmup_steps=2"]
-    done = subprocess.run(
-        command,
-        env={**user_environment, "JAX_COMPILATION_CACHE_DIR": str(compilation_cache)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    flags = ["--name=small"]
+    flags += [f"--{s}_{k}={s}_{k}" for s in ("train", "test") for k in ("texts", "labels")]
+    flags += ["--out=.", "--share=0.2", "--vector_width=8", "--scratch", "--least=3"]
+    flags += ["--config.data.max_tokens=16", "--config.data.batch_size=8"]
+    flags += ["--config.model.hidden=4", "--config.model.fully_connected=4"]
+    flags += ["--config.train.epochs=1", "--candidate=learning_rate=0.001"]
+    flags += ["--candidate=learning_rate=1e-30,warmup_steps=2"]
+    cache = str(compilation_cache)
+    done = run_benchmark("extend_labels", *flags, JAX_COMPILATION_CACHE_DIR=cache)
     assert done.returncode == 0, done.stderr
     result = json.loads((tmp_path / "extend_labels_small.json").read_text())
     assert len(result["new_labels"]) == 2

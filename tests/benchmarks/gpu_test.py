@@ -6,12 +6,15 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
 import pytest
 
 from benchmarks import gpu
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 # Runs a script as far as its flags.
 PARSE = """
@@ -30,7 +33,9 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.mark.parametrize("part", gpu.PARTS)
-def test_every_part_is_a_command_that_takes_its_flags(part: str, root: Path) -> None:
+def test_every_part_is_a_command_that_takes_its_flags(
+    part: str, root: Path, run_python: Run
+) -> None:
     command = gpu.command(part, 100, ["--out=there"])
     assert command[0] == sys.executable
     if command[1] == "-m":
@@ -41,13 +46,7 @@ def test_every_part_is_a_command_that_takes_its_flags(part: str, root: Path) -> 
         return
     assert command[2:4] == ["--minutes=1.33", "--out=there"]
     for more, code in (([], 0), (["--nobody_has_this_flag"], 1)):
-        done = subprocess.run(
-            [sys.executable, "-c", PARSE, *command[1:], *more],
-            env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'kernels'}"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = run_python("-c", PARSE, *command[1:], *more)
         assert done.returncode == code, done.stderr
         assert ("nobody_has_this_flag" in done.stderr) is bool(code)
 
@@ -142,13 +141,8 @@ def test_only_a_failing_test_keeps_the_tuner_from_running(
     assert told in capsys.readouterr().out
 
 
-def test_parts_are_refused_by_name(root: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(root / "benchmarks" / "gpu.py"), "--parts=tests,tile"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_parts_are_refused_by_name(run_benchmark: Run) -> None:
+    done = run_benchmark("gpu", "--parts=tests,tile")
     assert done.returncode == 1
     assert "--parts: 'tile' should be one of tests, tiles, label_attention" in done.stderr
 
@@ -166,13 +160,8 @@ def test_a_part_that_is_out_of_time_may_write_what_it_has(tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="there is a GPU")
-def test_without_a_gpu_nothing_is_run_or_written(root: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(root / "benchmarks" / "gpu.py")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_without_a_gpu_nothing_is_run_or_written(run_benchmark: Run) -> None:
+    done = run_benchmark("gpu")
     assert done.returncode == 1
     assert "Nothing was run: JAX sees no GPU (its backend is 'cpu')" in done.stderr
     assert "==" not in done.stdout

@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +12,13 @@ import pytest
 from axml_jax.data.store import Store
 from benchmarks import paper_documents
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
-def test_small_run_reports(
-    root: Path, user_environment: dict[str, str], tiny_store: Store, tmp_path: Path
-) -> None:
+
+def test_small_run_reports(run_benchmark: Run, tiny_store: Store, tmp_path: Path) -> None:
     flags = ["--documents=30", "--batch_size=4", "--max_tokens=40", "--pool_batches=3"]
     flags += ["--repeats=1", "--step_ms=0.1", "--name=trial", f"--store={tiny_store.path}"]
-    done = subprocess.run(
-        [sys.executable, root / "benchmarks" / "input_pipeline.py", *flags, f"--out={tmp_path}"],
-        env=user_environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_benchmark("input_pipeline", *flags, f"--out={tmp_path}")
     # A handful of documents may be made too slowly: only that may be wrong.
     assert done.returncode == 0 or done.stderr.strip().endswith("a second are expected."), done
     results = json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))

@@ -29,19 +29,15 @@ Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def benchmark(root: Path, user_environment: dict[str, str], tmp_path: Path) -> Run:
+def benchmark(
+    run_benchmark: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> Run:
     """Runs the benchmark on sizes that take no time; gives what it wrote, "printed" beside it."""
 
     def run(*flags: str) -> dict[str, Any]:
         some = ["--repeats=1", "--matrix=16", "--name=trial", f"--out={tmp_path / 'out'}"]
-        done = subprocess.run(
-            [sys.executable, root / "benchmarks" / "label_attention.py", *some, *flags],
-            env={**user_environment, "COLUMNS": "200"},  # tables are as wide as the terminal
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        # Tables are as wide as the terminal.
+        done = run_benchmark("label_attention", *some, *flags, COLUMNS="200")
         assert done.returncode == 0, done.stderr
         text = (tmp_path / "out" / "trial.json").read_text(encoding="utf-8")
         return {**json.loads(text), "printed": done.stdout}

@@ -2,21 +2,18 @@
 
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
-def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_path: Path) -> None:
+
+def test_small_run_reports(run_benchmark: Run, tmp_path: Path) -> None:
     flags = ["--documents=50", "--labels=300", "--predictions=10", "--small=40", "--repeats=1"]
-    subprocess.run(
-        [sys.executable, root / "benchmarks" / "metrics.py", *flags, f"--out={tmp_path}"],
-        env=user_environment,
-        cwd=tmp_path,
-        capture_output=True,
-        check=True,
-    )
+    done = run_benchmark("metrics", *flags, f"--out={tmp_path}")
+    assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
     assert results["command"].startswith("metrics.py --documents=50")
     assert results["large"]["k=1,3,5,10"]["figures"]["R@10"] == pytest.approx(50, abs=15)

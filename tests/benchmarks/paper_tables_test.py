@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -351,23 +350,8 @@ def test_operations_by_hand() -> None:
     assert operations(config, 10, 7) == 10 * recurrent + 2 * (4 * 5) + 7 * 2 * 5
 
 
-@pytest.fixture
-def command(root: Path, user_environment: dict[str, str], tmp_path: Path) -> Callable[..., Any]:
-    def run(*flags: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, root / "benchmarks" / "paper_tables.py", *flags],
-            env=user_environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return run
-
-
 def test_the_command_plans_prepares_and_writes(
-    tmp_path: Path, command: Callable[..., subprocess.CompletedProcess[str]]
+    tmp_path: Path, run_benchmark: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     lines = tmp_path / "line_s"
     lines.mkdir()
@@ -379,11 +363,11 @@ def test_the_command_plans_prepares_and_writes(
     (tmp_path / "brought").write_text("l0:0.9 l1:0.5\n" * 30)
     ask = ["--data=line_s", "--methods=", "--predictions=line_s:A_1=brought", "--out=out"]
     ask += ["--vectors=none"]
-    done = command(*ask, "--plan_only")
+    done = run_benchmark("paper_tables", *ask, "--plan_only")
     assert done.returncode == 0, done.stderr
     assert "line_s/A_1/score" in done.stdout
     assert not (tmp_path / "out").exists()
-    done = command(*ask)
+    done = run_benchmark("paper_tables", *ask)
     assert done.returncode == 0, done.stderr
     tables = json.loads((tmp_path / "out/tables.json").read_text(encoding="utf-8"))["tables"]
     assert [table["number"] for table in tables] == list(range(1, 9))

@@ -2,20 +2,15 @@
 
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
-def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_path: Path) -> None:
+
+def test_small_run_reports(run_benchmark: Run, tmp_path: Path) -> None:
     flags = ["--documents=10", "--repeats=1", "--vector_width=4", "--name=trial"]
-    done = subprocess.run(
-        [sys.executable, root / "benchmarks" / "prepare.py", *flags, f"--out={tmp_path}"],
-        env=user_environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_benchmark("prepare", *flags, f"--out={tmp_path}")
     # Ten documents may be too few for the expected rate: only that may be wrong.
     assert done.returncode == 0 or done.stderr.strip().endswith("a minute are expected."), done
     results = json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))

@@ -2,27 +2,20 @@
 
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from axml_jax.data.readers.formats import FORMATS
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
 
 @pytest.mark.parametrize("compressed", ["--gzip", "--nogzip"])
-def test_small_run_reports(
-    root: Path, user_environment: dict[str, str], tmp_path: Path, compressed: str
-) -> None:
+def test_small_run_reports(run_benchmark: Run, tmp_path: Path, compressed: str) -> None:
     flags = ["--documents=20", "--words=30", "--repeats=1", "--name=trial", compressed]
-    done = subprocess.run(
-        [sys.executable, root / "benchmarks" / "readers.py", *flags, f"--out={tmp_path}"],
-        env=user_environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_benchmark("readers", *flags, f"--out={tmp_path}")
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))
     assert results["documents"] == 20

@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +12,13 @@ import pytest
 from benchmarks.scaling_plot import lines_of
 from benchmarks.scaling_settings import Setting, errors, settings
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
-def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_path: Path) -> None:
-    done = subprocess.run(
-        [
-            *(sys.executable, root / "benchmarks" / "scaling.py", "--shape=tiny", "--weak"),
-            *("--simulated=4", "--devices=1", "--devices=2", "--label_parts=1", "--label_parts=2"),
-            *("--repeats=1", "--name=trial", f"--out={tmp_path}"),
-        ],
-        env=user_environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+
+def test_small_run_reports(run_benchmark: Run, tmp_path: Path) -> None:
+    flags = ["--shape=tiny", "--weak", "--simulated=4", "--devices=1", "--devices=2"]
+    flags += ["--label_parts=1", "--label_parts=2", "--repeats=1", "--name=trial"]
+    done = run_benchmark("scaling", *flags, f"--out={tmp_path}")
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))
     assert results["simulated"]
@@ -45,17 +39,8 @@ def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_pat
     assert (tmp_path / "trial.png").exists() == bool(importlib.util.find_spec("matplotlib"))
 
 
-def test_more_devices_than_there_are_is_told(root: Path, user_environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        [
-            *(sys.executable, root / "benchmarks" / "scaling.py", "--shape=tiny"),
-            *("--simulated=2", "--devices=3"),
-        ],
-        env=user_environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_more_devices_than_there_are_is_told(run_benchmark: Run) -> None:
+    done = run_benchmark("scaling", "--shape=tiny", "--simulated=2", "--devices=3")
     assert done.returncode == 1
     assert "--devices asks for 3 devices, and there are 2." in done.stderr
 

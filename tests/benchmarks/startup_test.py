@@ -3,27 +3,20 @@
 import json
 import statistics
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.startup_process import random_documents, seconds_per_step, settings_of
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
-def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_path: Path) -> None:
-    done = subprocess.run(
-        [
-            *(sys.executable, root / "benchmarks" / "startup.py"),
-            f"--config={root / 'launch/configs/tiny.py'}",
-            *("--config.model.hidden=4", "--config.model.fully_connected", "4"),
-            *("--config.model.query_init=xavier", "--config.data.batch_size=2"),
-            *("--documents=8", "--words=9", "--labels=3", "--length=5", "--repeats=1"),
-            *("--name=trial", f"--out={tmp_path}"),
-        ],
-        env=user_environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+
+def test_small_run_reports(root: Path, run_benchmark: Run, tmp_path: Path) -> None:
+    flags = [f"--config={root / 'launch/configs/tiny.py'}"]
+    flags += ["--config.model.hidden=4", "--config.model.fully_connected", "4"]
+    flags += ["--config.model.query_init=xavier", "--config.data.batch_size=2"]
+    flags += ["--documents=8", "--words=9", "--labels=3", "--length=5", "--repeats=1"]
+    done = run_benchmark("startup", *flags, "--name=trial", f"--out={tmp_path}")
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))
     assert results["config"]["model"]["hidden"] == 4

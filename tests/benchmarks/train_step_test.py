@@ -6,7 +6,7 @@ import functools
 import importlib.util
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from benchmarks.contenders import Entry, is_fine
 from benchmarks.timing import Clock
 from benchmarks.train_step_ours import Ours
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 TINY = data.SHAPES["tiny"]
 NEEDS_TORCH = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None,
@@ -186,7 +187,7 @@ def test_operations_by_hand() -> None:
 
 
 @NEEDS_TORCH
-def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_path: Path) -> None:
+def test_small_run_reports(run_benchmark: Run, tmp_path: Path) -> None:
     flags = [
         "--shapes=tiny",
         "--contenders=torch-padded,axml",
@@ -200,19 +201,13 @@ def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_pat
         "--name=trial",
         f"--out={tmp_path}",
     ]
-    done = subprocess.run(
-        [sys.executable, root / "benchmarks" / "train_step.py", *flags],
-        env={
-            **user_environment,
-            "COLUMNS": "200",  # tables are as wide as the terminal
-            # The same programs three times: timed, in a process of their own, in the sweep.
-            "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        },
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+    done = run_benchmark(
+        "train_step",
+        *flags,
+        COLUMNS="200",  # tables are as wide as the terminal
+        # The same programs three times: timed, in a process of their own, in the sweep.
+        JAX_COMPILATION_CACHE_DIR=str(tmp_path / "compiled"),
+        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0",
     )
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))
@@ -329,16 +324,8 @@ def test_what_did_not_run_has_no_place_in_table_and_plot(tmp_path: Path) -> None
         ("--override=batch=many", "'batch=many' should be SIZE=NUMBER"),
     ],
 )
-def test_unknown_names_are_refused(
-    flag: str, complaint: str, root: Path, user_environment: dict[str, str]
-) -> None:
-    done = subprocess.run(
-        [sys.executable, root / "benchmarks" / "train_step.py", flag],
-        env=user_environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_unknown_names_are_refused(flag: str, complaint: str, run_benchmark: Run) -> None:
+    done = run_benchmark("train_step", flag)
     assert done.returncode == 1
     assert complaint in done.stderr
 

@@ -3,7 +3,7 @@
 import importlib.util
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,29 +11,15 @@ import pytest
 from axml_jax.data.store import Store
 from benchmarks.variants_curves import best_point, compare
 
-
-def run(root: Path, environment: dict[str, str], *flags: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, root / "benchmarks" / "variants.py", *flags],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def test_small_run_reports(
-    root: Path,
-    user_environment: dict[str, str],
-    tiny_store: Store,
-    compilation_cache: Path,
-    tmp_path: Path,
+    root: Path, run_benchmark: Run, tiny_store: Store, compilation_cache: Path, tmp_path: Path
 ) -> None:
-    user_environment["JAX_COMPILATION_CACHE_DIR"] = str(compilation_cache)
     buckets = "data.length_buckets=2 data.pool_batches=6"
-    done = run(
-        root,
-        user_environment,
+    done = run_benchmark(
+        "variants",
         f"--config={root / 'launch/configs/tiny.py'}",
         "--config.model.hidden=4",
         "--config.model.fully_connected=4",
@@ -50,6 +36,7 @@ def test_small_run_reports(
         "--seeds=1",
         "--name=trial",
         f"--out={tmp_path}",
+        JAX_COMPILATION_CACHE_DIR=str(compilation_cache),
     )
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))
@@ -101,20 +88,10 @@ def test_variants_are_compared_seed_by_seed() -> None:
     ],
 )
 def test_a_variant_that_is_none_is_told_before_any_training(
-    root: Path,
-    user_environment: dict[str, str],
-    tiny_store: Store,
-    tmp_path: Path,
-    variant: str,
-    told: str,
+    run_benchmark: Run, tiny_store: Store, tmp_path: Path, variant: str, told: str
 ) -> None:
-    done = run(
-        root,
-        user_environment,
-        f"--store={tiny_store.path}",
-        f"--vary={variant}",
-        f"--out={tmp_path}",
-    )
+    flags = [f"--store={tiny_store.path}", f"--vary={variant}", f"--out={tmp_path}"]
+    done = run_benchmark("variants", *flags)
     assert done.returncode == 1
     assert told in done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
-def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_path: Path) -> None:
+
+def test_small_run_reports(run_benchmark: Run, tmp_path: Path) -> None:
     flags = ["--shape=tiny", "--words=50,80", "--repeats=1", "--name=trial", f"--out={tmp_path}"]
-    done = subprocess.run(
-        [sys.executable, root / "benchmarks" / "word_table.py", *flags],
-        env=user_environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_benchmark("word_table", *flags)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))
     for name in ("update", "training"):
@@ -29,15 +24,7 @@ def test_small_run_reports(root: Path, user_environment: dict[str, str], tmp_pat
         assert second["time_over_first"] == pytest.approx(ratio)
 
 
-def test_words_that_are_no_numbers_are_refused(
-    root: Path, user_environment: dict[str, str]
-) -> None:
-    done = subprocess.run(
-        [sys.executable, root / "benchmarks" / "word_table.py", "--words=many"],
-        env=user_environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_words_that_are_no_numbers_are_refused(run_benchmark: Run) -> None:
+    done = run_benchmark("word_table", "--words=many")
     assert done.returncode == 1
     assert "--words: 'many' should be numbers" in done.stderr

@@ -17,6 +17,18 @@ from tests.h200 import PLUGIN, ROOT, needs_plugin, results_of
 MEGABYTE = 1_000_000
 
 
+def run(source: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", source],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("h200")
@@ -53,15 +65,7 @@ def test_shapes_that_no_block_divides_compile(
 ) -> None:
     # With "highest" float32 has tiles of its own.
     environment = {**user_environment, "JAX_DEFAULT_MATMUL_PRECISION": precision or "default"}
-    done = subprocess.run(
-        [sys.executable, "-c", ODD],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    done = run(ODD, environment)
     assert done.stdout.count("compiled") == 15, done.stdout + done.stderr
 
 
@@ -135,15 +139,7 @@ with bench.card() as spec:
 
 @needs_plugin
 def test_mapped_kernels_compile_with_their_gradients(user_environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", MAPPED],
-        cwd=ROOT,
-        env=user_environment,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    done = run(MAPPED, user_environment)
     assert done.stdout.count("compiled") == 3, done.stdout + done.stderr
 
 
