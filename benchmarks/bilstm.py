@@ -1,15 +1,18 @@
 """Which way of running the recurrent layer is the fastest here?
 
     python benchmarks/bilstm.py
-    python benchmarks/bilstm.py --precision=tf32 --unroll=1 --keep    # on a GPU
+    python benchmarks/bilstm.py --shape=eurlex --shape=amazoncat --precision=tf32 --unroll=1 --keep
+
+The second is for a GPU.
 
 axml_jax's scan as it is and unrolled, cuDNN (GPUs), flax's `nn.Bidirectional(nn.RNN)` over its
 fastest cell and PyTorch's `nn.LSTM`: forward alone, and with the gradients by the input and all
 weights.  All documents have T words.  Correctness first: states and gradients of a small batch are
 compared with eqs. (2) and (3) written down plainly in float64; what is wrong is not timed.
 
---keep writes which of scan and cuDNN trains faster on this card, in this precision, into
-axml_jax/models/measured_bilstm.json, by which axml_jax chooses.
+--keep writes into axml_jax/models/measured_bilstm.json, by which axml_jax chooses, what is to run
+on this card in this precision at the width of each shape: cuDNN where it takes less time than the
+scan in both passes, else the scan.
 """
 
 from __future__ import annotations
@@ -47,18 +50,16 @@ from benchmarks.timing import Clock, Ready, steady_seconds, time_all
 from benchmarks.train_step_data import SHAPES, Shape
 from benchmarks.train_step_ours import initial_params
 
-SHAPE = flags.DEFINE_enum("shape", "eurlex", sorted(SHAPES), "B, T, E and H")
+SHAPE = flags.DEFINE_multi_enum("shape", ["eurlex"], sorted(SHAPES), "B, T, E and H")
 PRECISION = flags.DEFINE_enum("precision", "float32", list(PRECISIONS), "of the input and products")
 UNROLL = flags.DEFINE_multi_integer("unroll", [1, 2, 4], "steps that one turn takes", lower_bound=1)
 REPEATS = flags.DEFINE_integer("repeats", 7, "timed rounds", lower_bound=1)
 MINUTES = flags.DEFINE_float("minutes", 4, "time for all; fewer rounds where it is short", 0.0)
-NAME = flags.DEFINE_string("name", None, "name of the results; bilstm_DEVICE by default")
 OUT = flags.DEFINE_string(
     "out", None, "folder of the results and of a copy of the table; benchmarks/results by default"
 )
 KEEP = flags.DEFINE_boolean("keep", False, "make the faster one this card's default")
 
-PASSES = ("forward", "gradient")
 TABLE = report.ROOT / "axml_jax" / "models" / "measured_bilstm.json"
 # Largest relative error of states and of each gradient, Euclidean norms of whole arrays.
 TOLERANCES = {"float32": 1e-5, "tf32": 1e-2, "bfloat16": 5e-2}
@@ -78,12 +79,9 @@ class Timed:
         return self.calls[name]()
 
 
-def layer_shape() -> Shape:
-    """The shape with next to no words and labels: the layer alone is measured."""
-    return SHAPES[SHAPE.value]._replace(num_words=2, num_labels=2)
-
-
-def implementations(params: Any) -> Iterator[tuple[str, Callable[[], rivals.Implementation]]]:
+def implementations(
+    shape: Shape, params: Any
+) -> Iterator[tuple[str, Callable[[], rivals.Implementation]]]:
     """All by name."""
     precision = PRECISION.value
     parameters = BiLSTMParameters(**params["encoder"])
@@ -93,27 +91,29 @@ def implementations(params: Any) -> Iterator[tuple[str, Callable[[], rivals.Impl
     if jax.default_backend() != "cpu":
         yield "axml-cudnn", lambda: rivals.ours(parameters, precision, "cudnn")
     yield "flax", lambda: rivals.flax(parameters, precision)
-    yield "torch", lambda: rivals.pytorch(params, layer_shape(), precision)
+    yield "torch", lambda: rivals.pytorch(params, shape, precision)
 
 
-def random_inputs(documents: int, tokens: int) -> tuple[Any, Any]:
+def random_inputs(shape: Shape, documents: int, tokens: int) -> tuple[Any, Any]:
     """x [B, T, E], and a gradient by the states [B, T, 2H]."""
-    random, shape = np.random.default_rng(0), layer_shape()
+    random = np.random.default_rng(0)
     widths = shape.word_width, 2 * shape.hidden
     arrays = (random.standard_normal((documents, tokens, n), np.float32) for n in widths)
     x, gradient = (jnp.asarray(array, PRECISIONS[PRECISION.value][0]) for array in arrays)
     return x, gradient
 
 
-def measure(clock: Clock) -> dict[str, Any]:
+def measure(shape: Shape, clock: Clock) -> dict[str, Any]:
     """Checks all, and times those that are right."""
-    params = initial_params(layer_shape())
-    small = random_inputs(DOCUMENTS, TOKENS)
-    large = random_inputs(layer_shape().batch, layer_shape().tokens)
+    # With next to no words and labels: the layer alone is measured.
+    shape = shape._replace(num_words=2, num_labels=2)
+    params = initial_params(shape)
+    small = random_inputs(shape, DOCUMENTS, TOKENS)
+    large = random_inputs(shape, shape.batch, shape.tokens)
     expected = rivals.expect(BiLSTMParameters(**params["encoder"]), *small)
     found: dict[str, dict[str, Any]] = {}
     ready: dict[Entry, Ready] = {}
-    for name, make in implementations(params):
+    for name, make in implementations(shape, params):
         say(f"getting {name} ready")
         try:
             one = make()
@@ -131,10 +131,10 @@ def measure(clock: Clock) -> dict[str, Any]:
             ready[Entry(name, PRECISION.value)] = Ready(timed, None, seconds)
         except Exception as error:  # what became of it is a result like others
             found[name] = failure_of(error)
-    for entry, times in time_all(ready, PASSES, REPEATS.value, clock).items():
+    for entry, times in time_all(ready, rivals.PASSES, REPEATS.value, clock).items():
         found[entry.method].update(times)
     for about in found.values():
-        for part in PASSES:
+        for part in rivals.PASSES:
             if "median_s" in about.get(part, {}):
                 about[part]["time_over"] = {
                     name: about[part]["median_s"] / other[part]["median_s"]
@@ -144,27 +144,24 @@ def measure(clock: Clock) -> dict[str, Any]:
     return found
 
 
-def main(arguments: Sequence[str]) -> None:
-    if len(arguments) > 1:
-        raise app.UsageError(f"Unknown arguments: {' '.join(arguments[1:])}")
-    if KEEP.value and (jax.default_backend() == "cpu" or 1 not in UNROLL.value):
-        sys.exit("--keep needs a GPU, where cuDNN can win, and --unroll=1, beside which it can.")
-    found = measure(Clock(MINUTES.value))
+def tell(shape: str, found: dict[str, Any]) -> None:
+    """Writes what was found at a shape, shows it and, where that is wanted, keeps the winner."""
+    device, precision = jax.devices()[0].device_kind, PRECISION.value
     results = {
-        "shape": SHAPES[SHAPE.value]._asdict(),
-        "precision": PRECISION.value,
+        "shape": SHAPES[shape]._asdict(),
+        "precision": precision,
         "implementations": found,
-        "tolerance": TOLERANCES[PRECISION.value],
+        "tolerance": TOLERANCES[precision],
         "torch": about_torch(),
         "load_after": round(os.getloadavg()[0], 2),
     }
-    kind = "" if PRECISION.value == "float32" else f"{PRECISION.value}_"
-    name = NAME.value or f"bilstm_{kind}{report.slug(jax.devices()[0].device_kind)}"
+    unusual = [name for name in (shape, precision) if name not in ("eurlex", "float32")]
+    name = "_".join(["bilstm", *unusual, report.slug(device)])
     path = report.write(name, results, Path(OUT.value) if OUT.value else None)
     rows = []
     for name, about in found.items():
         why = [failure.replace("_", " ") for failure in FAILURES if failure in about]
-        times = [about.get(part, {}) for part in PASSES]
+        times = [about.get(part, {}) for part in rivals.PASSES]
         medians = [f"{1e3 * one['median_s']:,.1f}" if "median_s" in one else "" for one in times]
         over = [one.get("time_over", {}).get("torch") for one in times]
         ratios = [format(one, ".2f") if one else "" for one in over]
@@ -176,13 +173,26 @@ def main(arguments: Sequence[str]) -> None:
         "over PyTorch",
         "with gradient",
     )
-    show_table(f"Recurrent layer, {SHAPE.value}, {PRECISION.value}", columns, rows)
+    show_table(f"Recurrent layer, {shape}, {precision}", columns, rows)
     print(f"Written to {path.name}.")
     if KEEP.value:
-        winner = rivals.keep(found, TABLE, jax.devices()[0].device_kind, PRECISION.value)
-        print(f"This card's default: {winner or 'as before, for not both could be timed'}.")
+        hidden = SHAPES[shape].hidden
+        winner = rivals.keep(found, TABLE, device, precision, hidden)
+        default = winner or "as before, for not both could be timed"
+        print(f"This card's default for {hidden} units: {default}.")
         if OUT.value:
             shutil.copy(TABLE, OUT.value)
+
+
+def main(arguments: Sequence[str]) -> None:
+    if len(arguments) > 1:
+        raise app.UsageError(f"Unknown arguments: {' '.join(arguments[1:])}")
+    if KEEP.value and (jax.default_backend() == "cpu" or 1 not in UNROLL.value):
+        sys.exit("--keep needs a GPU, where cuDNN can win, and --unroll=1, beside which it can.")
+    clock = Clock(MINUTES.value)
+    for done, shape in enumerate(SHAPE.value):
+        # Told at once: should time run out, the next one alone is lost.
+        tell(shape, measure(SHAPES[shape], clock.part(1 / (len(SHAPE.value) - done))))
 
 
 if __name__ == "__main__":

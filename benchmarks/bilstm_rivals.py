@@ -25,6 +25,7 @@ from benchmarks.contenders import PRECISIONS, import_torch, relative_error
 from benchmarks.train_step_data import Shape
 from benchmarks.train_step_ours import exactness
 
+PASSES = ("forward", "gradient")
 # What axml_jax can choose, as this benchmark names it.
 CHOICES = {"scan": "axml-scan-unroll-1", "cudnn": "axml-cudnn"}
 DIRECTIONS = ("forward", "backward")
@@ -207,24 +208,35 @@ def errors_of(one: Implementation, x: Any, gradient: Any, expected: Any) -> dict
     }
 
 
-def keep(found: dict[str, dict[str, Any]], table: Path, card: str, precision: str) -> str | None:
-    """Writes the one that takes less time with gradient into the table of all cards.
+def keep(
+    found: dict[str, dict[str, Any]], table: Path, card: str, precision: str, hidden: int
+) -> str | None:
+    """Writes into the table of all cards which one is to run: cuDNN where it wins both passes.
+
+    One table serves prediction and training: an implementation that gains in the one what it loses
+    in the other is not taken.
 
     Args:
       found: From `measure`.
-      table: JSON, the name of an implementation by precision by card; made where it is missing.
+      table: JSON, the name of an implementation by H by precision by card; made where it is
+        missing.
       card: `jax.Device.device_kind`.
       precision: Key of PRECISIONS.
+      hidden: H, the width that was measured.
 
     Returns:
-      Its name; None, and nothing is written, where a choice is missing from what was timed.
+      Its name; None, and nothing is written, where a pass of a choice is missing from what was
+      timed.
     """
-    times = {name: found.get(key, {}).get("gradient", {}) for name, key in CHOICES.items()}
-    medians = {name: one["median_s"] for name, one in times.items() if "median_s" in one}
-    if len(medians) < len(CHOICES):
+    scan, cudnn = (
+        [found.get(CHOICES[name], {}).get(part, {}).get("median_s") for part in PASSES]
+        for name in ("scan", "cudnn")
+    )
+    if None in scan + cudnn:
         return None
-    winner = min(medians, key=lambda name: medians[name])
+    wins = (theirs < ours for theirs, ours in zip(cudnn, scan, strict=True))
+    winner = "cudnn" if all(wins) else "scan"
     known = json.loads(table.read_text(encoding="utf-8")) if table.exists() else {}
-    known.setdefault(card, {})[precision] = winner
+    known.setdefault(card, {}).setdefault(precision, {})[str(hidden)] = winner
     table.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return winner

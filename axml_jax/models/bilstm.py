@@ -41,7 +41,8 @@ def bilstm(
       parameters: Weights.  Matrix products run in x's type; gates, cells and sums in float32 (in
         float64 where x is).
       implementation: "scan" (XLA, any device and type), "cudnn" (NVIDIA GPUs, float32) or None:
-        what was measured to be the fastest on this card, where it can run, else "scan".
+        "cudnn" where it was measured to win on this card, at this H and precision, and can run,
+        else "scan".
       precision: Of the matrix products, as in `jax.lax.dot_general`.
 
     Returns:
@@ -57,7 +58,7 @@ def bilstm(
             "bilstm takes x of shape (B, T, E) and lengths of shape (B,), one per document; "
             f"it got {x.shape} and {lengths.shape}."
         )
-    name = implementation or _chosen(x.dtype, precision)
+    name = implementation or _chosen(parameters.recurrent_kernel.shape[1], x.dtype, precision)
     if name not in IMPLEMENTATIONS:
         near = get_close_matches(name, IMPLEMENTATIONS, n=1)
         raise ValueError(
@@ -72,8 +73,8 @@ def bilstm(
     return run(x, lengths, parameters, precision)
 
 
-def _chosen(dtype: DTypeLike, precision: lax.PrecisionLike) -> str:
-    fastest = bilstm_choice.fastest(dtype, precision)
+def _chosen(hidden: int, dtype: DTypeLike, precision: lax.PrecisionLike) -> str:
+    fastest = bilstm_choice.fastest(hidden, dtype, precision)
     if fastest is None or (fastest == "cudnn" and bilstm_cudnn.unavailable(dtype) is not None):
         return "scan"
     return fastest

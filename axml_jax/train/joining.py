@@ -60,9 +60,11 @@ def joined(
         return
     missing = [name for name, value in given.items() if value is None]
     if missing and not detect:
+        verb = "is" if len(missing) == 1 else "are"
         raise ConfigError(
-            f"{' and '.join(missing)} is missing: --coordinator, --num_processes and --process_id "
-            "go together; --distributed asks Slurm, Open MPI or Kubernetes for what is not given."
+            f"{' and '.join(missing)} {verb} missing: --coordinator, --num_processes and "
+            "--process_id go together; --distributed asks Slurm, Open MPI or Kubernetes for what "
+            "is not given."
         )
     if None not in (num_processes, process_id) and process_id >= num_processes:  # type: ignore[operator]
         raise ConfigError(

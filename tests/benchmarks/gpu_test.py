@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import jax
 import pytest
 
 from benchmarks import gpu
+from benchmarks.train_step_data import SHAPES
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -56,6 +58,14 @@ def test_shares_are_all_of_the_time() -> None:
     for parts in gpu.COMMANDS.values():
         assert sum(gpu.PARTS[part].share for part in parts) == pytest.approx(1)
     assert gpu.MINUTES < 9
+
+
+def test_the_recurrent_layer_is_measured_at_the_widths_of_the_papers_models(root: Path) -> None:
+    """`recurrence=auto` takes cuDNN at a measured width only."""
+    named = [flag.removeprefix("--shape=") for flag in gpu.PARTS["recurrence"].flags]
+    configs = (root / "launch" / "configs").glob("paper_*.py")
+    wanted = {runpy.run_path(str(path))["get_config"]().model.hidden for path in configs}
+    assert wanted == {SHAPES[name].hidden for name in named if name in SHAPES}
 
 
 def test_the_modules_that_are_named_are_those_that_are_imported(root: Path) -> None:

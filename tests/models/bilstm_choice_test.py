@@ -31,9 +31,10 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(
         bilstm_cudnn, "unavailable", lambda dtype: None if dtype == jnp.float32 else "no"
     )
-    parameters = BiLSTMParameters(*(jnp.zeros(s) for s in ((2, 4, 12), (2, 3, 12), (2, 12))))
 
-    def run(dtype: str, precision: str | None, name: str | None = None) -> str:
+    def run(dtype: str, precision: str | None, name: str | None = None, *, hidden: int = 3) -> str:
+        shapes = (2, 4, 4 * hidden), (2, hidden, 4 * hidden), (2, 4 * hidden)
+        parameters = BiLSTMParameters(*map(jnp.zeros, shapes))
         x, lengths = jnp.ones((2, 5, 4), dtype), jnp.array([5, 2], jnp.int32)
         bilstm.bilstm(x, lengths, parameters, implementation=name, precision=precision)
         return called.pop()
@@ -41,12 +42,12 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
-def test_the_winner_of_this_card_and_precision_runs(
+def test_the_winner_of_this_card_precision_and_width_runs(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = {
-        CARD: {"float32": "scan", "tf32": "cudnn", "bfloat16": "cudnn"},
-        "another": {"float32": "cudnn"},
+        CARD: {"float32": {"3": "scan"}, "tf32": {"3": "cudnn"}, "bfloat16": {"3": "cudnn"}},
+        "another": {"float32": {"3": "cudnn"}},
     }
     monkeypatch.setattr(bilstm_choice, "table", lambda: made)
     with compiling_for(CARD):
@@ -55,7 +56,7 @@ def test_the_winner_of_this_card_and_precision_runs(
         assert run("float32", None, "scan") == "scan"
         # Whatever the table says, what cannot run does not.
         assert run("bfloat16", None) == "scan"
-    made[CARD]["float32"] = "cudnn"
+    made[CARD]["float32"]["3"] = "cudnn"
     with compiling_for(CARD):
         assert run("float32", "highest") == "cudnn"
     assert run("float32", None) == "scan"  # the device that is here has no row
@@ -64,7 +65,19 @@ def test_the_winner_of_this_card_and_precision_runs(
         assert run("float32", None) == "scan"
 
 
+def test_a_width_that_was_not_measured_is_scanned(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {CARD: {"tf32": {"2": "cudnn", "4": "cudnn", "5": "scan"}}}
+    monkeypatch.setattr(bilstm_choice, "table", lambda: made)
+    with compiling_for(CARD):
+        chosen = {hidden: run("float32", None, hidden=hidden) for hidden in range(1, 7)}
+    assert [hidden for hidden, name in chosen.items() if name == "cudnn"] == [2, 4]
+
+
 def test_the_table_in_the_package_can_be_read() -> None:
-    for card, winners in bilstm_choice.table().items():
-        assert set(winners) <= set(bilstm_choice.PRECISIONS), card
-        assert set(winners.values()) <= set(bilstm.IMPLEMENTATIONS), card
+    for card, precisions in bilstm_choice.table().items():
+        assert set(precisions) <= set(bilstm_choice.PRECISIONS), card
+        for winners in precisions.values():
+            assert all(width.isdecimal() for width in winners), card
+            assert set(winners.values()) <= set(bilstm.IMPLEMENTATIONS), card

@@ -140,7 +140,7 @@ def test_wishes_from_before_a_validation_are_forgotten(monkeypatch: pytest.Monke
     ("arguments", "message"),
     [
         (("host:1", 2, None), "^--process_id is missing: --coordinator, --num_processes and"),
-        ((None, None, 0), "^--coordinator and --num_processes is missing"),
+        ((None, None, 0), "^--coordinator and --num_processes are missing"),
         (("localhost:1", 2, 2), "--process_id is 2, but with --num_processes=2 the processes are"),
         (("localhost", 2, 1), "--coordinator is 'localhost'; expected HOST:PORT, such as"),
         (("localhost:65536", 2, 1), "--coordinator is 'localhost:65536'; expected HOST:PORT"),
