@@ -14,8 +14,10 @@ log-normal), cut at 500 tokens, from mapped files:
   which is checked first.  At least 50,000 a second are expected where every document is cut.
 * The share of padding in what is computed: one length, lengths at even quantiles, and those that
   `axml_jax.data.buckets` chooses; on the training lengths of the stores given as well.
-* Documents a second in front of a device that takes --step_ms for a batch: batches as NumPy arrays
-  made between the steps, or made and put on the device by `axml_jax.data.prefetch`.
+* Documents a second in front of a device that takes --step_ms for a batch, by default about what a
+  batch takes to be made and put there: only then does it show how much of that time is hidden.
+  Batches come in three ways, and `hidden` is the share of the input's time that two of them hide
+  (benchmarks/simulated_device.py).
 """
 
 from __future__ import annotations
@@ -25,8 +27,7 @@ import itertools
 import os
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,31 +35,31 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "kernels"))  # i
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # as a file
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
 from axml_jax.data.batches import Batch, TrainBatches, epoch_order
 from axml_jax.data.buckets import bucket_lengths
-from axml_jax.data.prefetch import prefetch
 from axml_jax.data.store import Split, open_store
-from axml_jax.layout import AXIS, ByDocuments
+from axml_jax.layout import ByDocuments
 from benchmarks import paper_documents, report
 from benchmarks.paper_documents import LONG
+from benchmarks.simulated_device import compare_ways, simulated_step, ways
 
 DOCUMENTS = flags.DEFINE_integer("documents", 12_000, "documents of a data set", lower_bound=8)
 BATCH = flags.DEFINE_integer("batch_size", 40, "documents of a batch", lower_bound=1)
 TOKENS = flags.DEFINE_integer("max_tokens", 500, "tokens kept of a document", lower_bound=1)
 BUCKETS = flags.DEFINE_integer("length_buckets", 6, "padded lengths", lower_bound=1)
 POOL = flags.DEFINE_integer("pool_batches", 50, "batches of a window", lower_bound=1)
-STEP = flags.DEFINE_float("step_ms", 2.0, "time of a step on the device", lower_bound=0.0)
+STEP = flags.DEFINE_float(
+    "step_ms", None, "time of a step on the device; by default that of a batch", lower_bound=0.0
+)
 STORES = flags.DEFINE_multi_string("store", [], "a store whose lengths are bucketed too")
 REPEATS = flags.DEFINE_integer("repeats", 5, "timed rounds", lower_bound=1)
 NAME = flags.DEFINE_string("name", "input_pipeline", "name of the file of results")
 OUT = flags.DEFINE_string("out", None, "folder of the results; benchmarks/results by default")
 
 EXPECTED = 50_000
-AHEAD = 8  # steps that the host runs ahead of the device, as in training
 
 
 def draw(data_set: str, folder: Path) -> Split:
@@ -179,51 +180,37 @@ def measure_padding(split: Split) -> dict[str, Any]:
 
 
 def measure_prefetch(split: Split) -> dict[str, Any]:
-    """Documents a second in front of a device that is busy for `STEP` with every batch."""
+    """Documents a second in front of a device that is busy for a while with every batch."""
     train = make_batches(split, bucket_lengths(split.lengths, TOKENS.value, 1), 1)
-    devices, layout = jax.local_devices()[:1], ByDocuments()
-    x = layout.dealt(np.eye(128, dtype=np.float32), devices)
+    devices, layout, steps = jax.local_devices()[:1], ByDocuments(), train.steps_per_epoch
 
-    def busy(x: jax.Array, rows: Batch, rounds: jax.Array) -> jax.Array:
-        tokens = jnp.sum(jnp.asarray(rows.token_ids)).astype(jnp.float32)
-        return jax.lax.fori_loop(0, rounds, lambda _, x: x @ x, x) + 0 * tokens
-
-    step = jax.pmap(busy, axis_name=AXIS, in_axes=(0, 0, None), devices=devices)
-    first = layout.dealt(next(train.from_step(0, 1)), devices)
-    jax.block_until_ready(step(x, first, 1))
-    begin = time.perf_counter()
-    jax.block_until_ready(step(x, first, 1000))
-    rounds = max(1, round(STEP.value / (time.perf_counter() - begin)))
-    count = layout.placed(jnp.int32(rounds), devices)
-
-    def run(batches: Iterable[Batch]) -> None:
-        pending = []
-        for rows in batches:
-            pending.append(step(x, rows, count))
-            if len(pending) >= AHEAD:
-                pending[-AHEAD].block_until_ready()
-        jax.block_until_ready(pending)
+    def batches() -> Iterator[Batch]:
+        return train.from_step(0, steps)
 
     def put(batch: Batch) -> Batch:
         return layout.dealt(batch, devices)
 
-    def alone(batch: Batch) -> Batch:
+    def hand(batch: Batch) -> Batch:
         """As pmap takes it from the host."""
         return Batch(*(array[None] for array in batch))
 
-    def fetched() -> None:
-        with prefetch(train.from_step(0, steps), put) as ready:
-            run(ready)
+    def epoch_of_input() -> None:
+        consume(map(put, batches()))
 
-    steps = train.steps_per_epoch
-    rivals: dict[str, Callable[[], None]] = {
-        "device_alone": lambda: run(itertools.repeat(first, steps)),
-        "between_steps": lambda: run(map(alone, train.from_step(0, steps))),
-        "prefetch": fetched,
-    }
+    found = report.alternate({"input": epoch_of_input}, REPEATS.value)
+    batch_s = found["input"]["min_s"] / steps
+    step_s = batch_s if STEP.value is None else STEP.value / 1e3
+    first = put(next(batches()))
+    step = simulated_step(first, devices, step_s)
+    alone = ways(lambda: itertools.repeat(first, steps), put, lambda batch: batch, step)
+    rivals = {"device_alone": alone["between_steps"], **ways(batches, put, hand, step)}
     times = report.alternate(rivals, REPEATS.value)
-    rates = {name: round(len(split) / about["min_s"]) for name, about in times.items()}
-    return {"step_ms": STEP.value, "documents_per_second": rates, "times": times}
+    return {
+        "batch_ms": 1e3 * batch_s,
+        "step_ms": 1e3 * step_s,
+        "times": times,
+        **compare_ways(len(split), {name: about["min_s"] for name, about in times.items()}),
+    }
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -271,7 +258,12 @@ def main(arguments: Sequence[str]) -> None:
             f"{100 * chosen['least_padding']:.1f} as chosen"
         )
     shown = (f"{way} {rate:,}" for way, rate in ahead["documents_per_second"].items())
-    print(f"in front of a device: {', '.join(shown)}.  Written to {path.name}.")
+    print(
+        f"in front of a device, {ahead['batch_ms']:.2f} ms a batch, {ahead['step_ms']:.2f} ms a "
+        f"step, documents a second: {', '.join(shown)}"
+    )
+    over = (f"{ratio:.2f} of {way}" for way, ratio in ahead["prefetch_over"].items())
+    print(f"prefetch: {', '.join(over)}.  Written to {path.name}.")
     if rates[LONG]["documents_per_second"]["plain_order"] < EXPECTED:
         sys.exit(f"Too slow: {EXPECTED:,} documents a second are expected.")
 

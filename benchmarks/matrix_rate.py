@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -22,21 +22,40 @@ def matrix_rates(precisions: Sequence[str], size: int) -> dict[str, dict[str, fl
     Returns:
       By precision: those of jax, of torch (None without it) and the largest.
     """
-    found: dict[str, dict[str, float | None]] = {}
-    for precision in precisions:
-        by_library: dict[str, float | None] = {}
-        for library, make in (("jax", _jax_product), ("torch", _torch_product)):
-            try:
-                product = make(precision, size)
-                product()
-                calls = calls_of(steady_seconds(product))
-                times = [seconds(lambda: product(calls)) for _ in range(5)]  # noqa: B023
-                by_library[library] = 2 * size**3 * calls / min(times)
-            except UnavailableError:
-                by_library[library] = None
-        largest = max(rate for rate in by_library.values() if rate)
-        found[precision] = {**by_library, "largest": largest}
-    return found
+    makes = {"jax": _jax_product, "torch": _torch_product}
+    return {
+        precision: fastest(
+            {name: functools.partial(make, precision, size) for name, make in makes.items()},
+            2 * size**3,
+        )
+        for precision in precisions
+    }
+
+
+def fastest(
+    makes: Mapping[str, Callable[[], Callable[..., None]]], amount: int
+) -> dict[str, float | None]:
+    """How much a second is done by a library's call, the best of five rounds.
+
+    Args:
+      makes: By library, what returns a function of the number of calls (1 by default) that
+        returns when they are done; raises UnavailableError without the library.
+      amount: What one call does.
+
+    Returns:
+      By library the rate, None without it; and the "largest".
+    """
+    found: dict[str, float | None] = {}
+    for library, make in makes.items():
+        try:
+            run = make()
+            run()
+            calls = calls_of(steady_seconds(run))
+            times = [seconds(lambda: run(calls)) for _ in range(5)]  # noqa: B023
+            found[library] = amount * calls / min(times)
+        except UnavailableError:
+            found[library] = None
+    return {**found, "largest": max(rate for rate in found.values() if rate)}
 
 
 def _jax_product(precision: str, size: int) -> Callable[..., None]:

@@ -24,7 +24,8 @@ implementation, which "axml" chooses for itself.
   packs those.  Otherwise all documents have T tokens.
 - "float32" is as exact as it gets in both libraries; "tf32" (GPUs) lets both round the operands of
   products, as JAX does by default; "bfloat16" is AttentionXML(dtype="bfloat16") and autocast.
-- Floor: operations that no exact way spares, at the rate of a large matrix product measured here.
+- Floor: operations that no exact way spares, at the rate of a large matrix product measured here;
+  of parts that only move memory the bytes, at the rate of a large copy measured here.
 - Memory: peak of a call in a process of its own, with what the contender always holds.
 - `parts`: where the time goes; `extrapolated` (GPUs): the paper's two large data sets
   (benchmarks/train_step_extrapolate.py); `sweep`: time of a step against T, L, B and V, drawn in
@@ -72,6 +73,7 @@ from benchmarks.contenders import (
     is_fine,
 )
 from benchmarks.matrix_rate import matrix_rates
+from benchmarks.memory_rate import memory_rate
 from benchmarks.tasks import no_progress, run_tasks
 from benchmarks.timing import Clock, Ready, time_all
 from benchmarks.train_step_data import SHAPES, Shape
@@ -97,6 +99,7 @@ for _size, _flag in SIZES.items():
 _EXTRAPOLATE = flags.DEFINE_list("extrapolate", None, f"Data sets; empty: none; {_BY_DEFAULT}.")
 _STEPS = flags.DEFINE_integer("extrapolate_steps", 200, "Steps to extrapolate from.", 1)
 _MATRIX = flags.DEFINE_integer("matrix", None, "Rows of the matrices that the rate is taken from.")
+_COPY = flags.DEFINE_integer("copy_mb", None, "Size of the array that is copied for the rate.", 1)
 _NAME = flags.DEFINE_string("name", None, "Name of the results; by default with the device's.")
 _OUT = flags.DEFINE_string("out", None, "Folder of the results; benchmarks/results by default.")
 
@@ -148,6 +151,7 @@ class Benchmark:
             "dropout": measure.DROPOUT,
             "extrapolated": None,
             "matrix_rate": self.rates,
+            "memory_rate": None,
             "plot": None,
             "skipped": [],
             "sweep": None,
@@ -215,6 +219,9 @@ class Benchmark:
         self.advance(0, note=f"{name}: parts")
         case = measure.Case(shape_of(name), checked=False, **self.documents)
         found = parts.time_parts(case, self.precisions, _REPEATS.value, self.clock)
+        moved = self.results["memory_rate"] or memory_rate(setting("copy_mb"))
+        self.results["memory_rate"] = moved
+        parts.add_floors(found, case, self.largest_rates(), moved["largest"])
         about = self.results["cases"].setdefault(name, {**case.about(), "contenders": {}})
         about["parts"] = found
         self.advance()
@@ -278,9 +285,13 @@ class Benchmark:
         of_entries = shapes * _TIME.value * (1 + _MEMORY.value) + points
         return of_entries * len(self.entries) + shapes * _PARTS.value + len(setting("extrapolate"))
 
+    def largest_rates(self) -> dict[str, Any]:
+        """Operations a second of large products by precision."""
+        return {name: found["largest"] for name, found in self.rates.items()}
+
     def compare_all(self) -> None:
         """Shares of the floor and ratios, from what has been measured so far."""
-        rates = {name: found["largest"] for name, found in self.rates.items()}
+        rates = self.largest_rates()
         for case in self.results["cases"].values():
             measure.compare(case["contenders"], case, rates)
         for points in (self.results["sweep"] or {"sizes": {}})["sizes"].values():

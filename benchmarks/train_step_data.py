@@ -127,27 +127,3 @@ def _batches(split: Split, shape: Shape, lengths: Sequence[int], pool_batches: i
 def one_epoch(batches: TrainBatches) -> list[Batch]:
     """All batches of the first epoch."""
     return list(batches.from_step(0, batches.steps_per_epoch))
-
-
-def operations(shape: Shape, batches: Sequence[Batch]) -> dict[str, int]:
-    """Additions and multiplications that no exact way spares, by pass; padding is none.
-
-    A token costs each direction of the BiLSTM the products E x 4H and H x 4H, three times as much
-    with gradients.  Each label costs a token D for the score and F for the sum, where W1 comes
-    first, and a document the layers after W1; four times as much with gradients and an attention
-    that is made again.  The update of the weights counts as nothing.
-
-    Args:
-      shape: The shape.
-      batches: The documents.
-
-    Returns:
-      "training" and "prediction", for all documents together.
-    """
-    documents = sum(int(batch.weights.sum()) for batch in batches)
-    tokens = sum(int((batch.lengths * batch.weights).sum()) for batch in batches)
-    lstm = 2 * tokens * 2 * (shape.word_width + shape.hidden) * 4 * shape.hidden
-    after = sum(n * m for n, m in zip(shape.layers, (*shape.layers[1:], 1), strict=True))
-    width = 2 * shape.hidden + shape.layers[0]
-    head = 2 * shape.num_labels * (tokens * width + documents * after)
-    return {"training": 3 * lstm + 4 * head, "prediction": lstm + head}

@@ -21,9 +21,9 @@ from benchmarks.train_step_data import (
     bucketed,
     draw_documents,
     one_epoch,
-    operations,
     plain,
 )
+from benchmarks.train_step_floors import operations
 from benchmarks.train_step_ours import RECURRENCES, Ours, initial_params
 
 PASSES = ("training", "prediction")

@@ -9,7 +9,8 @@ and by the weights.  Dropout has no weights; input and update no gradients.  On 
 also timed by each of its implementations: `axml-scan` and `axml-cudnn`.
 
 The parts do not add up to the step: compilers fuse over their borders, and what a part leaves in a
-cache the next one finds.
+cache the next one finds.  Nor have all a floor: a perfect program makes the input beside the
+device's work, and drops out within the parts around it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from axml_jax.models.dropout import document_dropout
 from benchmarks.contenders import PRECISIONS, Entry, failure_of
 from benchmarks.timing import Clock, Ready, steady_seconds, time_all
 from benchmarks.train_step_data import draw_documents, plain
+from benchmarks.train_step_floors import add_shares, bytes_of_parts, operations_of_parts
 from benchmarks.train_step_measure import CUDNN, DROPOUT, OURS, PADDED, Case
 from benchmarks.train_step_ours import RECURRENCES, Ours, exactness, make_model
 
@@ -288,6 +290,30 @@ def _compare(found: Mapping[str, Any], precision: str) -> None:
                     about["time_over"] = about["median_s"] / other["median_s"]
 
 
+def add_floors(
+    found: Mapping[str, Any], case: Case, matrix_rates: Mapping[str, Any], memory_rate: float
+) -> None:
+    """Adds to each part with a floor its "operations" or "bytes", and "share_of_floor".
+
+    Args:
+      found: As `time_parts` gives it.
+      case: What it was given.
+      matrix_rates: Operations a second of large products by precision.
+      memory_rate: Bytes a second that a copy of a large array reads and writes.  A part whose data
+        stay in a cache can be faster: its share is above 1 then.
+    """
+    batch = case.batches_of(PADDED)[0]
+    weights = {name: part for name, part in case.params.items() if name != "words"}
+    others = sum(np.size(leaf) for leaf in jax.tree.leaves(weights))
+    for name, times in found.items():
+        precision = name.split()[-1]
+        itemsize = jnp.dtype(PRECISIONS[precision][0]).itemsize
+        products = operations_of_parts(case.shape, [batch])
+        moved = bytes_of_parts(case.shape, batch, others, itemsize)
+        add_shares(times, products, "operations", matrix_rates[precision])
+        add_shares(times, moved, "bytes", memory_rate)
+
+
 def rows_of(results: Mapping[str, Any]) -> Iterator[list[str]]:
     """The table: a line for each shape, contender of ours, part and pass."""
     for case, about in results["cases"].items():
@@ -305,7 +331,10 @@ def rows_of(results: Mapping[str, Any]) -> Iterator[list[str]]:
                         format(1e3 * one["median_s"], ",.2f") if "median_s" in one else "",
                         format(1e3 * other, ",.2f") if other else "",
                         format(one["time_over"], ".2f") if "time_over" in one else "",
+                        format(one["share_of_floor"], ".0%") if "share_of_floor" in one else "",
                     ]
 
 
-COLUMNS = ("shape", "contender", "part", "ms", "padded ms", "time over padded")
+COLUMNS = (
+    "shape", "contender", "part", "ms", "padded ms", "time over padded", "share of floor",
+)  # fmt: skip

@@ -19,6 +19,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "sweep_words": [50_000, 200_000],
         "extrapolate": [],
         "matrix": 2048,
+        "copy_mb": 512,
     },
     "gpu": {
         "shapes": ["eurlex", "amazoncat", "wikilshtc"],
@@ -31,6 +32,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "sweep_words": [50_000, 500_000],
         "extrapolate": list(DATA_SETS),
         "matrix": 8192,
+        "copy_mb": 2048,
     },
 }
 # A size that is swept, and the flag that says over what.

@@ -174,18 +174,6 @@ def test_documents_are_of_the_shape_and_the_same_for_all() -> None:
     assert (data.draw_documents(shape, 3, ragged=False).lengths == 40).all()
 
 
-def test_operations_by_hand() -> None:
-    batches = tiny_case(True)._theirs
-    tokens = sum(int(batch.lengths.sum()) for batch in batches)
-    # Two directions of (E + H) x 4H; L (D + F) a token, L (F F2 + F2) a document; 2 an element.
-    lstm = 2 * tokens * 2 * (8 + 6) * 24
-    head = 2 * 11 * (tokens * (12 + 5) + 12 * (5 * 4 + 4))
-    assert data.operations(TINY, batches) == {
-        "training": 3 * lstm + 4 * head,
-        "prediction": lstm + head,
-    }
-
-
 @NEEDS_TORCH
 def test_small_run_reports(run_benchmark: Run, tmp_path: Path) -> None:
     flags = [
@@ -193,6 +181,7 @@ def test_small_run_reports(run_benchmark: Run, tmp_path: Path) -> None:
         "--contenders=torch-padded,axml",
         "--repeats=1",
         "--matrix=16",
+        "--copy_mb=1",
         "--sweep_shape=tiny",
         "--sweep_tokens=6,8",
         "--ragged",
@@ -234,6 +223,14 @@ def test_small_run_reports(run_benchmark: Run, tmp_path: Path) -> None:
     assert encoder.keys() == {"forward", "forward_backward"}
     other = case["parts"]["torch-padded float32"]["encoder"]["forward"]["median_s"]
     assert encoder["forward"]["time_over"] == pytest.approx(encoder["forward"]["median_s"] / other)
+    for name in ("axml float32", "torch-padded float32"):
+        for part, what in (("encoder", "operations"), ("head", "operations"),
+                           ("embedding", "bytes"), ("update", "bytes")):  # fmt: skip
+            from_matrix = found["matrix_rate"]["float32"]["largest"]
+            rate = from_matrix if what == "operations" else found["memory_rate"]["largest"]
+            for one in case["parts"][name][part].values():
+                share = one[what] / rate / one["median_s"]
+                assert one["share_of_floor"] == pytest.approx(share)
     assert case["parts"]["axml float32"]["update"].keys() == {"forward"}
     assert list(found["sweep"]["sizes"]) == ["tokens"]
     first, second = found["sweep"]["sizes"]["tokens"]
