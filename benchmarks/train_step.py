@@ -219,9 +219,9 @@ class Benchmark:
         self.advance(0, note=f"{name}: parts")
         case = measure.Case(shape_of(name), checked=False, **self.documents)
         found = parts.time_parts(case, self.precisions, _REPEATS.value, self.clock)
-        moved = self.results["memory_rate"] or memory_rate(setting("copy_mb"))
-        self.results["memory_rate"] = moved
-        parts.add_floors(found, case, self.largest_rates(), moved["largest"])
+        self.results["memory_rate"] = self.results["memory_rate"] or memory_rate(setting("copy_mb"))
+        moved = self.results["memory_rate"]["largest"]
+        parts.add_floors(found, case, self.largest_rates(), moved)
         about = self.results["cases"].setdefault(name, {**case.about(), "contenders": {}})
         about["parts"] = found
         self.advance()
