@@ -165,5 +165,5 @@ def test_initial_values() -> None:
 def test_refuses_lengths_that_are_not_one_per_document(
     x: np.ndarray, parameters: BiLSTMParameters
 ) -> None:
-    with pytest.raises(ValueError, match=r"lengths of shape \(B,\).*\(5, 7, 3\) and \(5, 7\)"):
+    with pytest.raises(ValueError, match=r"lengths of shape \(B,\).*\(8, 7, 3\) and \(8, 7\)"):
         bilstm(jnp.asarray(x), jnp.ones((B, T), jnp.int32), parameters)
